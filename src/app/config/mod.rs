@@ -1,0 +1,1 @@
+//! The configuration: text to tree, checked against one table of directives, read into typed snapshots.

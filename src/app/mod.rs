@@ -1,0 +1,3 @@
+//! What the server does with it: config, listeners, sources and consumers, connections.
+
+pub mod config;

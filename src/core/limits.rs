@@ -1,0 +1,38 @@
+//! Every bound on what a peer or a file can make us hold, in one place.
+
+/// The largest RTMP message, bytes: the largest that a 24-bit length can tell.
+pub const RTMP_MESSAGE_BYTES: usize = 0xff_ffff;
+/// The largest command or data message that is decoded as AMF, bytes.
+pub const RTMP_COMMAND_BYTES: usize = 1 << 20;
+/// The smallest chunk size that a peer may set, bytes.
+pub const RTMP_CHUNK_BYTES_MIN: usize = 128;
+/// The largest chunk size that we honour, bytes; it never exceeds a message.
+pub const RTMP_CHUNK_BYTES_MAX: usize = RTMP_MESSAGE_BYTES;
+/// How many chunk streams of one peer are remembered.
+pub const RTMP_CHUNK_STREAMS: usize = 64;
+/// Bytes of unfinished messages over all chunk streams of one peer.
+pub const RTMP_PARTIAL_BYTES: usize = RTMP_MESSAGE_BYTES + (4 << 20);
+/// How deep aggregate messages may stand inside aggregate messages.
+pub const RTMP_AGGREGATE_DEPTH: usize = 1;
+/// How deep AMF objects and arrays may nest.
+pub const AMF_DEPTH: usize = 64;
+/// How many values one AMF message may hold, over all its objects and arrays.
+pub const AMF_VALUES: usize = 65_536;
+/// Bytes of the proxy prefix before the RTMP handshake.
+pub const RTMP_PROXY_BYTES: usize = 1024;
+/// Parameter sets kept for one stream, over VPS, SPS and PPS.
+pub const PARAMETER_SETS: usize = 64;
+/// How deep config files may include each other.
+pub const CONFIG_INCLUDE_DEPTH: usize = 32;
+/// How deep config blocks may nest.
+pub const CONFIG_BLOCK_DEPTH: usize = 32;
+/// The largest config file, bytes.
+pub const CONFIG_FILE_BYTES: u64 = 16 << 20;
+/// The longest log line, bytes; longer ones are dropped as SRS does.
+pub const LOG_LINE_BYTES: usize = 8192;
+/// Log bytes that may wait for a slow disk before lines are dropped (and counted).
+pub const LOG_BACKLOG_BYTES: usize = 8 << 20;
+
+const _: () = assert!(RTMP_CHUNK_BYTES_MIN <= RTMP_CHUNK_BYTES_MAX);
+const _: () = assert!(RTMP_COMMAND_BYTES < RTMP_MESSAGE_BYTES);
+const _: () = assert!(RTMP_PARTIAL_BYTES > RTMP_MESSAGE_BYTES);

@@ -1,0 +1,6 @@
+//! What the operating system gives: coroutines, clocks, sockets, timers, signals, processes, files off the thread, ids.
+//!
+//! This layer never logs; it returns `std::io::Error`, and `kernel` wraps it. It is the only layer with `unsafe`.
+
+pub mod id;
+pub mod limits;

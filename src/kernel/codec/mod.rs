@@ -1,0 +1,1 @@
+//! Codec configurations and frames: what a sequence header says, pure functions of bytes.

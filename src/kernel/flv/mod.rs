@@ -1,0 +1,1 @@
+//! FLV tags (Adobe FLV and F4V specification, annex E; Enhanced RTMP v2).

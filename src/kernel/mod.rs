@@ -1,0 +1,7 @@
+//! What media is: errors, log, byte readers, codecs and containers. Pure functions of bytes; no sockets, no config.
+
+pub mod buf;
+pub mod codec;
+pub mod error;
+pub mod error_code;
+pub mod flv;
