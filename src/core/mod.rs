@@ -2,5 +2,11 @@
 //!
 //! This layer never logs; it returns `std::io::Error`, and `kernel` wraps it. It is the only layer with `unsafe`.
 
+pub mod clock;
+pub mod coroutine;
 pub mod id;
 pub mod limits;
+mod reactor;
+pub mod runtime;
+pub mod sync;
+pub mod tcp;
