@@ -250,6 +250,26 @@ impl TcpStream {
         Ok(())
     }
 
+    /// Writes what the socket takes at once, without waiting; gives how many bytes that was.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let slot = &self.registration.slot;
+        while slot.writable.get() {
+            match io::Write::write_vectored(&mut &self.inner, slices) {
+                Ok(count) => {
+                    self.sent.set(self.sent.get() + count as u64);
+                    return Ok(count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => slot.writable.set(false),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(0)
+    }
+
     /// Writes once, waiting until the socket takes something.
     fn write_some(&self, mut write: impl FnMut(&StdStream) -> io::Result<usize>) -> io::Result<usize> {
         let slot = &self.registration.slot;
