@@ -1,4 +1,10 @@
 //! What the server does with it: config, listeners, sources and consumers, connections.
 
+pub mod cli;
+pub mod clients;
 pub mod config;
+pub mod listener;
+pub mod monitor;
+pub mod rtmp;
+pub mod server;
 pub mod source;

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod coroutine;
 pub mod id;
 pub mod limits;
+pub mod line_writer;
 mod reactor;
 pub mod runtime;
 pub mod sync;

@@ -1,7 +1,6 @@
-//! The log: levels in both vocabularies, the line format that SRS users grep, and where lines go.
+//! The log: the line format that SRS users grep, and where lines go.
 //!
-//! Code logs with the `log` crate's macros. What SRS 1 to 4 called `trace` is `info` here, its `info` is `debug`, its
-//! `verbose` is `trace`.
+//! Code logs with the `log` crate's macros and names levels as SRS 5 and later do.
 
 use std::fmt::Write as _;
 use std::io;
@@ -21,39 +20,6 @@ use crate::core::limits::LOG_LINE_BYTES;
 use crate::core::line_writer::LineWriter;
 
 use super::error::errno_text;
-
-/// Where lines go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Tank<'a> {
-    /// Standard output, coloured.
-    Console,
-    /// A file, appended to.
-    File(&'a Path),
-}
-
-/// The level of `srs_log_level` (verbose, info, trace, warn, error); any other text turns the log off.
-pub fn level_v1(name: &str) -> LevelFilter {
-    match name {
-        "verbose" => LevelFilter::Trace,
-        "info" => LevelFilter::Debug,
-        "trace" => LevelFilter::Info,
-        "warn" => LevelFilter::Warn,
-        "error" => LevelFilter::Error,
-        _ => LevelFilter::Off,
-    }
-}
-
-/// The level of `srs_log_level_v2` (trace, debug, info, warn, error); any other text turns the log off.
-pub fn level_v2(name: &str) -> LevelFilter {
-    match name {
-        "trace" => LevelFilter::Trace,
-        "debug" => LevelFilter::Debug,
-        "info" => LevelFilter::Info,
-        "warn" => LevelFilter::Warn,
-        "error" => LevelFilter::Error,
-        _ => LevelFilter::Off,
-    }
-}
 
 struct Logger {
     writer: LineWriter,
@@ -82,17 +48,17 @@ pub fn install() -> io::Result<()> {
     Ok(())
 }
 
-/// Sends lines of `level` and worse to `tank` from now on.
+/// Sends lines of `level` and worse to `file` from now on, or to standard output without one.
 ///
 /// # Errors
 /// When the file cannot be opened; lines then go on to where they went.
-pub fn open(tank: &Tank<'_>, level: LevelFilter, utc: bool) -> io::Result<()> {
+pub fn open(file: Option<&Path>, level: LevelFilter, utc: bool) -> io::Result<()> {
     let Some(logger) = LOGGER.get() else { return Ok(()) };
-    match tank {
-        Tank::Console => logger.writer.to_stdout(),
-        Tank::File(path) => logger.writer.to_file(path)?,
+    match file {
+        None => logger.writer.to_stdout(),
+        Some(path) => logger.writer.to_file(path)?,
     }
-    logger.coloured.store(*tank == Tank::Console, Ordering::Relaxed);
+    logger.coloured.store(file.is_none(), Ordering::Relaxed);
     logger.utc.store(utc, Ordering::Relaxed);
     log::set_max_level(level);
     Ok(())
@@ -277,14 +243,6 @@ mod tests {
                  (Resource temporarily unavailable)"
             )
         );
-    }
-
-    #[test]
-    fn both_vocabularies_map_to_one_scale() {
-        assert_eq!(level_v1("trace"), LevelFilter::Info);
-        assert_eq!(level_v2("trace"), LevelFilter::Trace);
-        assert_eq!(level_v1("debug"), LevelFilter::Off);
-        assert_eq!(level_v2("warn"), LevelFilter::Warn);
     }
 
     #[test]
