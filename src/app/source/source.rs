@@ -25,6 +25,7 @@ const TRIM_EVERY: u64 = 32;
 /// A stream by its URL key; lives in the table as long as somebody uses it.
 pub struct Source {
     url: String,
+    vhost: String,
     state: RefCell<State>,
     play: RefCell<Rc<Play>>,
     publisher: Cell<Option<ContextId>>,
@@ -69,7 +70,7 @@ impl State {
 
 impl Source {
     /// A stream that nobody publishes yet.
-    pub fn new(url: String, play: Rc<Play>) -> Rc<Self> {
+    pub fn new(url: String, vhost: String, play: Rc<Play>) -> Rc<Self> {
         let state = State {
             journal: Journal::default(),
             clock: Clock::new(effective_jitter(&play, play.atc)),
@@ -83,6 +84,7 @@ impl Source {
         };
         Rc::new(Source {
             url,
+            vhost,
             state: RefCell::new(state),
             play: RefCell::new(play),
             publisher: Cell::new(None),
@@ -96,6 +98,11 @@ impl Source {
     /// The stream's key: `[vhost]/app/stream`.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The name of the vhost whose settings are in force.
+    pub fn vhost(&self) -> &str {
+        &self.vhost
     }
 
     /// The context id of the connection that publishes.

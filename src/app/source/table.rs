@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::source::Source;
-use crate::app::config::Play;
+use crate::app::config::Vhost;
 use crate::core::clock::Moment;
 
 /// How long a stream that nobody uses is kept.
@@ -20,12 +20,12 @@ pub struct SourceTable {
 
 impl SourceTable {
     /// The stream of this key, made if there is none. Publisher and players thus always share one object.
-    pub fn fetch_or_create(&self, url: &str, play: &Rc<Play>) -> Rc<Source> {
+    pub fn fetch_or_create(&self, url: &str, vhost: &Vhost) -> Rc<Source> {
         let mut sources = self.sources.borrow_mut();
         if let Some(source) = sources.get(url) {
             return source.clone();
         }
-        let source = Source::new(url.to_owned(), play.clone());
+        let source = Source::new(url.to_owned(), vhost.name.clone(), Rc::new(vhost.play.clone()));
         sources.insert(url.to_owned(), source.clone());
         source
     }
