@@ -28,6 +28,12 @@ pub const CONFIG_INCLUDE_DEPTH: usize = 32;
 pub const CONFIG_BLOCK_DEPTH: usize = 32;
 /// The largest config file, bytes.
 pub const CONFIG_FILE_BYTES: u64 = 16 << 20;
+/// All files of one configuration together, bytes; a file that is included twice counts twice.
+pub const CONFIG_TOTAL_BYTES: u64 = 64 << 20;
+/// How many files one configuration may include, over all levels.
+pub const CONFIG_INCLUDES: usize = 4096;
+/// How many directives one configuration may hold.
+pub const CONFIG_DIRECTIVES: usize = 1 << 20;
 /// The longest log line, bytes; longer ones are dropped as SRS does.
 pub const LOG_LINE_BYTES: usize = 8192;
 /// Log bytes that may wait for a slow disk before lines are dropped (and counted).
@@ -35,4 +41,5 @@ pub const LOG_BACKLOG_BYTES: usize = 8 << 20;
 
 const _: () = assert!(RTMP_CHUNK_BYTES_MIN <= RTMP_CHUNK_BYTES_MAX);
 const _: () = assert!(RTMP_COMMAND_BYTES < RTMP_MESSAGE_BYTES);
+const _: () = assert!(CONFIG_FILE_BYTES <= CONFIG_TOTAL_BYTES);
 const _: () = assert!(RTMP_PARTIAL_BYTES > RTMP_MESSAGE_BYTES);

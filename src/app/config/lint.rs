@@ -1,0 +1,3 @@
+//! Warnings.
+use super::{diagnostic::Warning, env::Env, syntax::Tree};
+pub(super) fn lint(_tree: &Tree, _env: Env<'_>, _warnings: &mut Vec<Warning>) {}

@@ -1,0 +1,512 @@
+//! The language's text, turned into a tree: words with their places, directives, blocks, included files.
+//!
+//! Nothing here knows a directive's name but `include`. The grammar is documented in `docs/config.md`.
+
+use std::io;
+use std::path::{Component, Path};
+use std::rc::Rc;
+
+use super::diagnostic::{Fault, Warning};
+use super::place::{Place, Source};
+use crate::core::limits;
+use crate::kernel::error_code::ErrorCode;
+
+/// How a file's bytes are got; a reload passes one that reads off the thread.
+pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
+
+/// A name or an argument.
+#[derive(Clone, Debug)]
+pub struct Word {
+    /// The text without its quotes; bytes that are not UTF-8 are replaced.
+    pub text: String,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// A name, its arguments, and its block when it has one.
+#[derive(Clone, Debug)]
+pub struct Directive {
+    /// The first word.
+    pub name: Word,
+    /// The words after the name.
+    pub args: Vec<Word>,
+    /// The directives between the braces; `None` when the directive ends with a semicolon.
+    pub block: Option<Vec<Directive>>,
+}
+
+impl Directive {
+    /// The first argument, `None` when there is none.
+    pub fn arg(&self) -> Option<&Word> {
+        self.args.first()
+    }
+
+    /// The first argument's text, empty when there is none.
+    pub fn arg_text(&self) -> &str {
+        self.arg().map_or("", |word| word.text.as_str())
+    }
+
+    /// The directives inside, none for a directive that ends with a semicolon.
+    pub fn children(&self) -> &[Directive] {
+        self.block.as_deref().unwrap_or_default()
+    }
+
+    /// The first directive of that name inside.
+    pub fn get(&self, name: &str) -> Option<&Directive> {
+        find(self.children(), name)
+    }
+
+    /// Whether the other one says the same, wherever it stands; a reload acts on what differs.
+    pub fn same_as(&self, other: &Directive) -> bool {
+        let same_args = self
+            .args
+            .iter()
+            .map(|arg| &arg.text)
+            .eq(other.args.iter().map(|arg| &arg.text));
+        self.name.text == other.name.text
+            && same_args
+            && self.block.is_some() == other.block.is_some()
+            && same_blocks(self.children(), other.children())
+    }
+}
+
+/// The first directive of that name; later ones of the same name have no effect.
+pub fn find<'a>(block: &'a [Directive], name: &str) -> Option<&'a Directive> {
+    block.iter().find(|directive| directive.name.text == name)
+}
+
+/// Whether two blocks say the same, in the same order, wherever they stand.
+pub fn same_blocks(one: &[Directive], other: &[Directive]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(a, b)| a.same_as(b))
+}
+
+/// A configuration as it was written, with includes in place.
+#[derive(Clone, Debug)]
+pub struct Tree {
+    /// The directives outside all blocks.
+    pub root: Vec<Directive>,
+    /// The main file as a whole, for faults that stand nowhere in it.
+    pub place: Place,
+}
+
+/// Parses the bytes of the main file; `path` names it in messages, `read_file` gets the files that it includes.
+///
+/// # Errors
+/// [`ErrorCode::ConfigInvalid`] for text that is no configuration, for include cycles and for what passes a bound of
+/// `core::limits`; [`ErrorCode::FileOpen`] for an included file that cannot be read.
+pub fn parse(path: &str, text: Vec<u8>, read_file: ReadFile<'_>) -> Result<(Tree, Vec<Warning>), Fault> {
+    let source = Source::new(path, text);
+    let place = Place::File(source.clone());
+    let mut parser = Parser {
+        read_file,
+        open: vec![path.to_owned()],
+        includes: 0,
+        bytes: 0,
+        directives: 0,
+        warnings: Vec::new(),
+    };
+    let mut root = Vec::new();
+    parser.file(&source, &place, 0, &mut root)?;
+    Ok((Tree { root, place }, parser.warnings))
+}
+
+struct Parser<'a> {
+    read_file: ReadFile<'a>,
+    /// The files being parsed, outermost first.
+    open: Vec<String>,
+    includes: usize,
+    bytes: u64,
+    directives: usize,
+    warnings: Vec<Warning>,
+}
+
+impl Parser<'_> {
+    fn file(
+        &mut self,
+        source: &Rc<Source>,
+        asked: &Place,
+        depth: usize,
+        into: &mut Vec<Directive>,
+    ) -> Result<(), Fault> {
+        let bytes = source.text().len() as u64;
+        self.bytes = self.bytes.saturating_add(bytes);
+        if bytes > limits::CONFIG_FILE_BYTES || self.bytes > limits::CONFIG_TOTAL_BYTES {
+            let message = format!(
+                "\"{}\" makes the configuration too large ({} bytes)",
+                source.path(),
+                self.bytes
+            );
+            return Err(Fault::at(asked, message));
+        }
+        if std::str::from_utf8(source.text()).is_err() {
+            let message = "the file is not UTF-8; other bytes are replaced in names and values";
+            self.warnings.push(Warning::at(&Place::File(source.clone()), message));
+        }
+        let mut lexer = Lexer::new(source.clone());
+        self.block(&mut lexer, None, depth, into)
+    }
+
+    /// Reads directives up to the end of the file, or of the block that `opener` began.
+    fn block(
+        &mut self,
+        lexer: &mut Lexer,
+        opener: Option<&Word>,
+        depth: usize,
+        into: &mut Vec<Directive>,
+    ) -> Result<(), Fault> {
+        loop {
+            let statement = lexer.statement()?;
+            match (statement.end, opener) {
+                (End::File, None) | (End::Close, Some(_)) => return Ok(()),
+                (End::File, Some(opener)) => {
+                    let message = format!("unexpected end of file inside block \"{}\"", opener.text);
+                    let hint = format!("the block opened at {} needs a \"}}\"", opener.place);
+                    return Err(Fault::at(&statement.place, message).with_hint(hint));
+                }
+                (End::Close, None) => {
+                    return Err(Fault::at(
+                        &statement.place,
+                        "unexpected \"}\": no block is open in this file here",
+                    ));
+                }
+                (End::Semicolon | End::Open, _) => self.directive(lexer, statement, depth, into)?,
+            }
+        }
+    }
+
+    fn directive(
+        &mut self,
+        lexer: &mut Lexer,
+        statement: Statement,
+        depth: usize,
+        into: &mut Vec<Directive>,
+    ) -> Result<(), Fault> {
+        let mut words = statement.words.into_iter();
+        let Some(name) = words.next() else {
+            return Err(Fault::at(&statement.place, "a directive needs a name"));
+        };
+        let args: Vec<Word> = words.collect();
+        if name.text == "include" {
+            if matches!(statement.end, End::Open) {
+                return Err(Fault::at(
+                    &statement.place,
+                    "\"include\" has no block; end it with \";\"",
+                ));
+            }
+            return self.include(&name, &args, depth, into);
+        }
+        self.directives += 1;
+        if self.directives > limits::CONFIG_DIRECTIVES {
+            let message = format!("more than {} directives", limits::CONFIG_DIRECTIVES);
+            return Err(Fault::at(&name.place, message));
+        }
+        let mut block = None;
+        if matches!(statement.end, End::Open) {
+            if depth >= limits::CONFIG_BLOCK_DEPTH {
+                let message = format!("blocks nest deeper than {}", limits::CONFIG_BLOCK_DEPTH);
+                return Err(Fault::at(&name.place, message));
+            }
+            let mut children = Vec::new();
+            self.block(lexer, Some(&name), depth + 1, &mut children)?;
+            block = Some(children);
+        }
+        into.push(Directive { name, args, block });
+        Ok(())
+    }
+
+    fn include(&mut self, name: &Word, files: &[Word], depth: usize, into: &mut Vec<Directive>) -> Result<(), Fault> {
+        if files.is_empty() {
+            return Err(Fault::at(&name.place, "\"include\" needs the name of a file"));
+        }
+        for file in files {
+            self.check_include(file)?;
+            let text = (self.read_file)(Path::new(&file.text)).map_err(|cause| {
+                let message = format!("cannot read included file \"{}\": {cause}", file.text);
+                Fault::at(&file.place, message).with_code(ErrorCode::FileOpen)
+            })?;
+            let source = Source::new(file.text.clone(), text);
+            self.open.push(file.text.clone());
+            self.file(&source, &file.place, depth, into)?;
+            self.open.pop();
+        }
+        Ok(())
+    }
+
+    fn check_include(&mut self, file: &Word) -> Result<(), Fault> {
+        self.includes += 1;
+        if self.includes > limits::CONFIG_INCLUDES {
+            let message = format!("more than {} files are included", limits::CONFIG_INCLUDES);
+            return Err(Fault::at(&file.place, message));
+        }
+        if self.open.iter().any(|open| same_path(open, &file.text)) {
+            let chain = format!("{} -> {}", self.open.join(" -> "), file.text);
+            return Err(Fault::at(&file.place, format!("files include each other: {chain}")));
+        }
+        if self.open.len() > limits::CONFIG_INCLUDE_DEPTH {
+            let chain = format!("{} -> {}", self.open.join(" -> "), file.text);
+            let message = format!(
+                "files include each other deeper than {}: {chain}",
+                limits::CONFIG_INCLUDE_DEPTH
+            );
+            return Err(Fault::at(&file.place, message));
+        }
+        Ok(())
+    }
+}
+
+fn same_path(one: &str, other: &str) -> bool {
+    let plain = |path| Path::new(path).components().filter(|part| *part != Component::CurDir);
+    plain(one).eq(plain(other))
+}
+
+/// The words up to a semicolon, a brace or the end of the file.
+struct Statement {
+    words: Vec<Word>,
+    end: End,
+    /// Where the end stands.
+    place: Place,
+}
+
+#[derive(Clone, Copy)]
+enum End {
+    Semicolon,
+    Open,
+    Close,
+    File,
+}
+
+struct Lexer {
+    source: Rc<Source>,
+    at: usize,
+    line: u32,
+    column: u32,
+}
+
+/// A spot that a token begins at.
+#[derive(Clone, Copy)]
+struct Mark {
+    at: usize,
+    line: u32,
+    column: u32,
+}
+
+impl Lexer {
+    fn new(source: Rc<Source>) -> Self {
+        Lexer {
+            source,
+            at: 0,
+            line: 1,
+            column: 1,
+        }
+    }
+
+    fn statement(&mut self) -> Result<Statement, Fault> {
+        let mut words = Vec::new();
+        loop {
+            self.skip_blanks(&words)?;
+            let mark = self.mark();
+            let Some(byte) = self.peek() else {
+                return self.end_of_file(words, mark);
+            };
+            let end = match byte {
+                b';' | b'{' if words.is_empty() => {
+                    let message = format!("unexpected \"{}\": a directive needs a name", char::from(byte));
+                    return Err(Fault::at(&self.place(mark, 1), message));
+                }
+                b';' => End::Semicolon,
+                b'{' => End::Open,
+                b'}' => match words.last() {
+                    Some(word) => return Err(Self::unended(&words, word, "\"}\"", self.place(mark, 1))),
+                    None => End::Close,
+                },
+                b'"' | b'\'' => {
+                    self.quoted(byte, &mut words)?;
+                    continue;
+                }
+                _ => {
+                    self.bare(&mut words)?;
+                    continue;
+                }
+            };
+            self.bump();
+            let place = self.place(mark, 1);
+            return Ok(Statement { words, end, place });
+        }
+    }
+
+    /// Skips blanks and comments; an end of line is only allowed before the first word.
+    fn skip_blanks(&mut self, words: &[Word]) -> Result<(), Fault> {
+        while let Some(byte) = self.peek() {
+            match byte {
+                b' ' | b'\t' => self.bump(),
+                b'\r' | b'\n' => {
+                    if let Some(word) = words.last() {
+                        return Err(Self::unended(words, word, "end of line", Self::after(word)));
+                    }
+                    self.bump();
+                }
+                b'#' => {
+                    while self.peek().is_some_and(|byte| !is_newline(byte)) {
+                        self.bump();
+                    }
+                }
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn bare(&mut self, words: &mut Vec<Word>) -> Result<(), Fault> {
+        let mark = self.mark();
+        while let Some(byte) = self.peek() {
+            if !is_blank(byte) && byte != b';' && byte != b'{' {
+                self.bump();
+                continue;
+            }
+            let is_name = words.is_empty();
+            words.push(self.word(mark, self.at));
+            // One line end right after the name is read as a blank; any later one is a fault.
+            if is_newline(byte) && is_name {
+                self.bump();
+            }
+            return Ok(());
+        }
+        words.push(self.word(mark, self.at));
+        Ok(())
+    }
+
+    fn quoted(&mut self, quote: u8, words: &mut Vec<Word>) -> Result<(), Fault> {
+        let opening = self.mark();
+        self.bump();
+        let inside = self.mark();
+        loop {
+            match self.peek() {
+                None => return Err(self.unclosed_quote(quote, opening)),
+                Some(byte) if is_newline(byte) && !words.is_empty() => return Err(self.unclosed_quote(quote, opening)),
+                Some(byte) if byte == quote => break,
+                Some(_) => self.bump(),
+            }
+        }
+        let end = self.at;
+        self.bump();
+        if end > inside.at {
+            let mut word = self.word(inside, end);
+            word.place = self.place(opening, self.column.saturating_sub(opening.column));
+            words.push(word);
+        }
+        let mark = self.mark();
+        match self.peek() {
+            None => Err(Fault::at(
+                &self.place(mark, 1),
+                "unexpected end of file after a closing quote",
+            )),
+            Some(byte) if is_blank(byte) || byte == b';' || byte == b'{' => Ok(()),
+            Some(_) => {
+                let message = format!("unexpected \"{}\" right after a closing quote", self.char_here());
+                let hint = "put a blank or \";\" there";
+                Err(Fault::at(&self.place(mark, 1), message).with_hint(hint))
+            }
+        }
+    }
+
+    fn unclosed_quote(&self, quote: u8, opening: Mark) -> Fault {
+        let quote = char::from(quote);
+        let message = format!("the quote {quote} that opens here is not closed on its line");
+        Fault::at(&self.place(opening, 1), message)
+    }
+
+    fn end_of_file(&self, words: Vec<Word>, mark: Mark) -> Result<Statement, Fault> {
+        let place = self.place(mark, 1);
+        match words.last() {
+            Some(word) => Err(Self::unended(&words, word, "end of file", Self::after(word))),
+            None => Ok(Statement {
+                words,
+                end: End::File,
+                place,
+            }),
+        }
+    }
+
+    fn unended(words: &[Word], last: &Word, found: &str, place: Place) -> Fault {
+        let name = words.first().unwrap_or(last);
+        let message = format!("unexpected {found}: directive \"{}\" is not ended", name.text);
+        Fault::at(&place, message).with_hint(format!("put \";\" or \"{{\" after \"{}\"", last.text))
+    }
+
+    /// The spot right behind a word, where something is missing.
+    fn after(word: &Word) -> Place {
+        match &word.place {
+            Place::Spot {
+                source,
+                line,
+                column,
+                width,
+            } => Place::Spot {
+                source: source.clone(),
+                line: *line,
+                column: column.saturating_add(*width),
+                width: 1,
+            },
+            other => other.clone(),
+        }
+    }
+
+    fn word(&self, mark: Mark, end: usize) -> Word {
+        let bytes = self.source.text().get(mark.at..end).unwrap_or_default();
+        let width = self.column.saturating_sub(mark.column);
+        Word {
+            text: String::from_utf8_lossy(bytes).into_owned(),
+            place: self.place(mark, width),
+        }
+    }
+
+    fn char_here(&self) -> char {
+        let rest = self.source.text().get(self.at..).unwrap_or_default();
+        let head = rest.get(..rest.len().min(4)).unwrap_or_default();
+        String::from_utf8_lossy(head).chars().next().unwrap_or('?')
+    }
+
+    fn mark(&self) -> Mark {
+        Mark {
+            at: self.at,
+            line: self.line,
+            column: self.column,
+        }
+    }
+
+    fn place(&self, mark: Mark, width: u32) -> Place {
+        Place::Spot {
+            source: self.source.clone(),
+            line: mark.line,
+            column: mark.column,
+            width: width.max(1),
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.source.text().get(self.at).copied()
+    }
+
+    fn bump(&mut self) {
+        let Some(byte) = self.peek() else { return };
+        self.at += 1;
+        if byte == b'\n' {
+            self.line = self.line.saturating_add(1);
+            self.column = 1;
+        } else if !is_continuation(self.peek()) {
+            // Columns count characters: a character ends where no continuation byte of UTF-8 follows.
+            self.column = self.column.saturating_add(1);
+        }
+    }
+}
+
+fn is_newline(byte: u8) -> bool {
+    byte == b'\r' || byte == b'\n'
+}
+
+fn is_blank(byte: u8) -> bool {
+    byte == b' ' || byte == b'\t' || is_newline(byte)
+}
+
+fn is_continuation(byte: Option<u8>) -> bool {
+    byte.is_some_and(|byte| byte & 0xc0 == 0x80)
+}
