@@ -3,8 +3,10 @@
 pub mod cli;
 pub mod clients;
 pub mod config;
+pub mod identity;
 pub mod listener;
 pub mod monitor;
 pub mod rtmp;
+
 pub mod server;
 pub mod source;

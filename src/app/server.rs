@@ -7,7 +7,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::clients::ClientTable;
-use super::config::{Config, LoadOptions, Loaded, Vhost};
+use super::config::section::vhost::Vhost;
+use super::config::{Config, Origin};
 use super::listener::Listener;
 use super::rtmp;
 use super::source::SourceTable;
@@ -31,7 +32,7 @@ pub struct Server {
     pub sources: SourceTable,
     /// All clients.
     pub clients: Rc<ClientTable>,
-    options: LoadOptions<'static>,
+    origin: Origin,
     listeners: RefCell<HashMap<SocketAddr, Listener>>,
     quit: Cell<Option<Quit>>,
     quit_changed: Condition,
@@ -47,17 +48,20 @@ pub enum Quit {
 }
 
 impl Server {
-    /// A server that does not listen yet. `options` tell how the configuration is read again.
-    pub fn new(loaded: &Loaded, options: LoadOptions<'static>) -> Rc<Self> {
-        Rc::new(Server {
-            config: RefCell::new(loaded.config.clone()),
+    /// A server with the configuration of `origin` that does not listen yet.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration.
+    pub fn new(origin: Origin) -> Result<Rc<Self>> {
+        Ok(Rc::new(Server {
+            config: RefCell::new(origin.load().wrap("load configuration")?.config),
             sources: SourceTable::default(),
             clients: Rc::default(),
-            options,
+            origin,
             listeners: RefCell::default(),
             quit: Cell::new(None),
             quit_changed: Condition::new(),
-        })
+        }))
     }
 
     /// The configuration in force.
@@ -160,7 +164,7 @@ impl Server {
         let limit = self.config().max_connections as usize;
         if self.clients.len() >= limit {
             let text = format!("{peer} is refused, max_connections {limit} are connected");
-            log::warn!("{}", Error::new(ErrorCode::ConnExceed, text).summary());
+            log::warn!("{}", Error::new(ErrorCode::ConnectionsExceed, text).summary());
         } else {
             let server = self.clone();
             let stream = Rc::new(stream);
@@ -179,7 +183,7 @@ impl Server {
     /// # Errors
     /// What is wrong with the new configuration, or an address that cannot be listened at; the old one stays in force.
     pub fn reload(self: &Rc<Self>) -> Result<()> {
-        let loaded = Config::load(&self.options).wrap("reload")?;
+        let loaded = self.origin.load().wrap("reload")?;
         for warning in &loaded.warnings {
             log::warn!("{warning}");
         }

@@ -103,7 +103,7 @@ impl Log for Logger {
         }
         let errno = io::Error::last_os_error().raw_os_error().unwrap_or(0);
         let utc = self.utc.load(Ordering::Relaxed);
-        let zone = if utc { &TimeZone::UTC } else { &self.zone };
+        let zone = if utc { TimeZone::UTC } else { self.zone.clone() };
         let time = Timestamp::from_duration(unix_time().try_into().unwrap_or_default()).unwrap_or_default();
         let context = ContextId::current();
         let stamp = Stamp { time, zone, context, errno };
@@ -125,14 +125,14 @@ impl Log for Logger {
 }
 
 /// What a line tells beside its level and message.
-struct Stamp<'a> {
+struct Stamp {
     time: Timestamp,
-    zone: &'a TimeZone,
+    zone: TimeZone,
     context: ContextId,
     errno: i32,
 }
 
-impl Stamp<'_> {
+impl Stamp {
     fn line(&self, level: Level, message: &str) -> String {
         let time = self.time.to_zoned(self.zone.clone());
         let mut line = String::with_capacity(message.len() + 64);
@@ -220,9 +220,9 @@ fn report_panic(info: &PanicHookInfo<'_>) {
 mod tests {
     use super::*;
 
-    fn stamp(errno: i32) -> Stamp<'static> {
+    fn stamp(errno: i32) -> Stamp {
         let time = Timestamp::from_millisecond(1_795_375_517_544).unwrap();
-        Stamp { time, zone: &TimeZone::UTC, context: ContextId::parse("66140591").unwrap(), errno }
+        Stamp { time, zone: TimeZone::UTC, context: ContextId::parse("66140591").unwrap(), errno }
     }
 
     #[test]

@@ -5,4 +5,5 @@ pub mod codec;
 pub mod error;
 pub mod error_code;
 pub mod flv;
+pub mod frame;
 pub mod log;

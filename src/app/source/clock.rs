@@ -3,7 +3,7 @@
 //! It runs once for each message, not once for each player: what differs between players is only where their own
 //! timeline starts, and the consumer subtracts that.
 
-use crate::app::config::TimeJitter;
+use crate::app::config::section::play::TimeJitter;
 
 /// A step beyond this, either way, is a jump and not jitter, ms.
 const JUMP_MS: i64 = 250;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::rtmp_view::{InStep, RtmpView, encode_absolute};
 use super::source::Source;
 use super::waiters::{Target, Waiter};
-use crate::app::config::TimeJitter;
+use crate::app::config::section::play::TimeJitter;
 use crate::core::clock::Moment;
 use crate::core::coroutine;
 use crate::core::tcp::TcpStream;

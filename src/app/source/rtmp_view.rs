@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 use super::journal::{Entry, Journal};
-use crate::app::config::TimeJitter;
+use crate::app::config::section::play::TimeJitter;
 use crate::kernel::frame::Kind;
 use crate::protocol::rtmp::chunk::{self, ChunkStream};
 

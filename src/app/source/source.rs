@@ -12,7 +12,7 @@ use super::journal::{Entry, Journal};
 use super::mix::MixQueue;
 use super::rtmp_view::RtmpView;
 use super::waiters::Waiters;
-use crate::app::config::{Play, TimeJitter};
+use crate::app::config::section::play::{Play, TimeJitter};
 use crate::core::clock::Moment;
 use crate::core::id::ContextId;
 use crate::kernel::error::{Error, Result};

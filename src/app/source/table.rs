@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::source::Source;
-use crate::app::config::Vhost;
+use crate::app::config::section::vhost::Vhost;
 use crate::core::clock::Moment;
 
 /// How long a stream that nobody uses is kept.
