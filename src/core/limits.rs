@@ -38,6 +38,8 @@ pub const CONFIG_DIRECTIVES: usize = 1 << 20;
 pub const LOG_LINE_BYTES: usize = 8192;
 /// Log bytes that may wait for a slow disk before lines are dropped (and counted).
 pub const LOG_BACKLOG_BYTES: usize = 8 << 20;
+/// Jobs of one class (disk, names, processes) that may wait for a thread.
+pub const OFFLOAD_JOBS: usize = 65_536;
 
 const _: () = assert!(RTMP_CHUNK_BYTES_MIN <= RTMP_CHUNK_BYTES_MAX);
 const _: () = assert!(RTMP_COMMAND_BYTES < RTMP_MESSAGE_BYTES);
