@@ -17,3 +17,6 @@ mod waiters;
 pub use consumer::{Consumer, MergedWrite};
 pub use source::{Publication, Source};
 pub use table::SourceTable;
+
+#[cfg(test)]
+mod tests;

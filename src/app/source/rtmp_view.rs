@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use super::journal::{Entry, Journal};
 use crate::app::config::section::play::TimeJitter;
 use crate::kernel::frame::Kind;
-use crate::protocol::rtmp::chunk::{self, ChunkStream};
+use crate::protocol::rtmp::chunk::{self, id};
 
 /// Bytes of one slab; a message that is larger gets a slab of its own.
 const SLAB_BYTES: usize = 64 << 10;
@@ -161,7 +161,8 @@ impl RtmpView {
         if own_header {
             self.newest_own_header = Some(number);
         }
-        let room = chunk::message_bytes(payload.len(), self.chunk_bytes);
+        // Headers of types 0 and 1, and one byte before each further chunk (five with an extended timestamp).
+        let room = 16 + payload.len() + payload.len() / self.chunk_bytes * 5;
         let full = self.slabs.back().is_none_or(|slab| slab.bytes.len() + room > slab.bytes.capacity());
         if full {
             self.slabs.push_back(Slab { start: self.end, bytes: Vec::with_capacity(room.max(SLAB_BYTES)) });
@@ -174,8 +175,8 @@ impl RtmpView {
             Track::Data => encode_absolute(&mut slab.bytes, entry, data_time(entry, jitter), chunk_bytes),
             Track::Audio | Track::Video => {
                 let (stream, kind) = chunk_stream(entry.frame.kind);
-                chunk::put_delta_header(&mut slab.bytes, stream, kind, delta, payload.len());
-                chunk::put_payload(&mut slab.bytes, stream, payload, None, chunk_bytes);
+                let extended = chunk::write_delta_header(&mut slab.bytes, stream, kind, payload.len(), delta);
+                chunk::write_payload_chunks(&mut slab.bytes, stream, payload, chunk_bytes, extended);
             }
         }
         self.end += (slab.bytes.len() - before) as u64;
@@ -244,8 +245,8 @@ impl RtmpView {
 pub fn encode_absolute(out: &mut Vec<u8>, entry: &Entry, timestamp: u32, chunk_bytes: usize) {
     let (stream, kind) = chunk_stream(entry.frame.kind);
     let payload = &entry.frame.payload;
-    let extended = chunk::put_full_header(out, stream, kind, timestamp, payload.len(), STREAM_ID);
-    chunk::put_payload(out, stream, payload, extended, chunk_bytes);
+    let extended = chunk::write_full_header(out, stream, kind, payload.len(), timestamp, STREAM_ID);
+    chunk::write_payload_chunks(out, stream, payload, chunk_bytes, extended);
 }
 
 /// Metadata has time 0 on a corrected timeline, and the publisher's otherwise.
@@ -256,11 +257,12 @@ fn data_time(entry: &Entry, jitter: TimeJitter) -> u32 {
     }
 }
 
-fn chunk_stream(kind: Kind) -> (ChunkStream, u8) {
+/// The chunk stream and the message type.
+fn chunk_stream(kind: Kind) -> (u32, u8) {
     match kind {
-        Kind::Audio => (ChunkStream::AUDIO, 8),
-        Kind::Video => (ChunkStream::VIDEO, 9),
-        Kind::Data => (ChunkStream::METADATA, 18),
+        Kind::Audio => (id::AUDIO, 8),
+        Kind::Video => (id::VIDEO, 9),
+        Kind::Data => (id::METADATA, 18),
     }
 }
 
