@@ -1,3 +1,4 @@
 //! RTMP (Adobe RTMP specification 1.0; Enhanced RTMP v2): handshake, chunk stream, messages, sessions, URLs.
 
 pub mod handshake;
+pub mod url;
