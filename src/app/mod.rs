@@ -6,6 +6,7 @@ pub mod config;
 pub mod identity;
 pub mod listener;
 pub mod monitor;
+pub mod pithy;
 pub mod rtmp;
 
 pub mod server;

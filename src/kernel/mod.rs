@@ -7,3 +7,4 @@ pub mod error_code;
 pub mod flv;
 pub mod frame;
 pub mod log;
+pub mod rate;
