@@ -5,3 +5,4 @@ pub mod codec;
 pub mod error;
 pub mod error_code;
 pub mod flv;
+pub mod frame;
