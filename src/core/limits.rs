@@ -18,6 +18,8 @@ pub const RTMP_AGGREGATE_DEPTH: usize = 1;
 pub const AMF_DEPTH: usize = 64;
 /// How many values one AMF message may hold, over all its objects and arrays.
 pub const AMF_VALUES: usize = 65_536;
+/// How many ModEx prefixes one enhanced audio or video message may have.
+pub const FLV_MOD_EX_CHAIN: usize = 8;
 /// Bytes of the proxy prefix before the RTMP handshake.
 pub const RTMP_PROXY_BYTES: usize = 1024;
 /// Parameter sets kept for one stream, over VPS, SPS and PPS.
