@@ -7,6 +7,7 @@ pub mod coroutine;
 pub mod id;
 pub mod limits;
 pub mod offload;
+pub mod process;
 mod reactor;
 pub mod runtime;
 pub mod setup;
