@@ -443,7 +443,7 @@ mod tests {
             let folder = folder("state");
             let log = folder.join("child.log");
             // Whoever started the tests may have left files and pipes open; none of our kinds.
-            let script = "ls -l /proc/$$/fd; cat /proc/$$/status";
+            let script = "ls -l /proc/self/fd; exec cat /proc/self/status";
             let child = shell(script).output(&log).spawn().unwrap();
             assert!(child.wait().unwrap().success());
             let text = std::fs::read_to_string(&log).unwrap();
