@@ -8,6 +8,7 @@ pub mod id;
 pub mod limits;
 pub mod line_writer;
 pub mod offload;
+pub mod process;
 mod reactor;
 pub mod runtime;
 pub mod setup;

@@ -16,13 +16,15 @@ pub struct Blocked(SigSet);
 
 /// Blocks `signals` in the calling thread and all that it starts from now on, and ignores SIGPIPE. Call it before the
 /// first thread starts: a thread that does not block a signal dies by it. Child processes that
-/// [`super::process`] starts have neither.
+/// [`super::process`] starts have no signal blocked or ignored.
 ///
 /// # Errors
 /// The system's; none is known for valid signals.
 pub fn block(signals: &[Signal]) -> io::Result<Blocked> {
     // SAFETY: no handler is installed, the signal is only ignored.
     unsafe { signal::signal(Signal::SIGPIPE, SigHandler::SigIgn) }?;
+    // SAFETY: as above. Who started us may have had it ignored, and then the kernel tells nobody how a child ended.
+    unsafe { signal::signal(Signal::SIGCHLD, SigHandler::SigDfl) }?;
     let set: SigSet = signals.iter().copied().collect();
     set.thread_block()?;
     Ok(Blocked(set))
