@@ -60,8 +60,13 @@ impl Checker<'_> {
         self.log()?;
         self.names_in(&["stream_caster"])?;
         self.names_in(&["vhost"])?;
-        for vhost in self.root.every("vhost") {
-            self.vhost(vhost)?;
+        for check in [
+            Self::one_remux,
+            Self::hls_and_ts,
+            Self::forward_and_idle,
+            Self::ingest_ids,
+        ] {
+            self.root.every("vhost").try_for_each(|vhost| check(self, vhost))?;
         }
         self.process()?;
         self.is_full()
@@ -152,34 +157,19 @@ impl Checker<'_> {
         Ok(())
     }
 
-    fn vhost(&self, directive: &Directive) -> Result<(), Fault> {
-        let vhost = self.root.inside("vhost", directive.children());
-        if let Some(second) = vhost.every("http_remux").nth(1) {
-            let message = format!("a second http_remux in vhost {}", directive.arg_text());
-            return Err(Fault::at(&second.name.place, message).with_hint("a vhost may have one, disabled ones count"));
-        }
-        Self::hls_and_ts(&vhost)?;
-        let (forward, publish) = (vhost.section("forward"), vhost.section("publish"));
-        if forward.flag("enabled") && !publish.duration("kickoff_for_idle").is_zero() {
-            let message = "publish.kickoff_for_idle cannot be used while forward is enabled";
-            return Err(self.at_given(publish.given("kickoff_for_idle"), message.to_owned()));
-        }
-        let mut ids: Vec<&Word> = Vec::new();
-        for ingest in vhost.every("ingest") {
-            let id = ingest.arg().unwrap_or(&ingest.name);
-            let text = ingest.arg_text();
-            if let Some(first) = ids.iter().find(|first| first.text == text) {
-                let message = format!("a second ingest \"{text}\"; the first is at {}", first.place);
-                return Err(Fault::at(&id.place, message));
-            }
-            ids.push(id);
-        }
-        Ok(())
+    fn one_remux(&self, vhost: &Directive) -> Result<(), Fault> {
+        let scope = self.root.inside("vhost", vhost.children());
+        let Some(second) = scope.every("http_remux").nth(1) else {
+            return Ok(());
+        };
+        let message = format!("a second http_remux in vhost {}", vhost.arg_text());
+        Err(Fault::at(&second.name.place, message).with_hint("a vhost may have one, disabled ones count"))
     }
 
-    fn hls_and_ts(vhost: &Scope<'_>) -> Result<(), Fault> {
-        let remux = vhost.section("http_remux");
-        if !vhost.section("hls").flag("enabled") || !remux.flag("enabled") {
+    fn hls_and_ts(&self, vhost: &Directive) -> Result<(), Fault> {
+        let scope = self.root.inside("vhost", vhost.children());
+        let (hls, remux) = (scope.section("hls"), scope.section("http_remux"));
+        if !hls.flag("enabled") || !remux.flag("enabled") {
             return Ok(());
         }
         match remux.given("mount") {
@@ -192,6 +182,35 @@ impl Checker<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    fn forward_and_idle(&self, vhost: &Directive) -> Result<(), Fault> {
+        let scope = self.root.inside("vhost", vhost.children());
+        let (forward, publish) = (scope.section("forward"), scope.section("publish"));
+        if forward.flag("enabled") && !publish.duration("kickoff_for_idle").is_zero() {
+            let message = "publish.kickoff_for_idle cannot be used while forward is enabled";
+            return Err(self.at_given(publish.given("kickoff_for_idle"), message.to_owned()));
+        }
+        Ok(())
+    }
+
+    fn ingest_ids(&self, vhost: &Directive) -> Result<(), Fault> {
+        let scope = self.root.inside("vhost", vhost.children());
+        let mut ids: Vec<&Word> = Vec::new();
+        for ingest in scope.every("ingest") {
+            let id = ingest.arg().unwrap_or(&ingest.name);
+            let first = ids.iter().find(|first| first.text == id.text);
+            if let Some(first) = first {
+                let message = format!(
+                    "a second ingest \"{}\"; the first is at {}",
+                    ingest.arg_text(),
+                    first.place
+                );
+                return Err(Fault::at(&id.place, message));
+            }
+            ids.push(id);
+        }
+        Ok(())
     }
 
     fn process(&self) -> Result<(), Fault> {

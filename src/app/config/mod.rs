@@ -11,7 +11,7 @@ pub mod endpoint;
 pub mod env;
 pub mod host;
 mod lint;
-mod load;
+pub mod load;
 mod nearest;
 mod origin;
 pub mod place;

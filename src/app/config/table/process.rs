@@ -52,7 +52,7 @@ rows! {
     "first_wait_for_qlv"               Seconds   "300"      own   restart Live "4+" unbuilt
         "Delay before first version query" "next every 3600 s";
     "include"                          List      "-"        none  reload  Live "5+" built
-        "Splice other files in place" "allowed in every block; paths are relative to the working directory of the process";
+        "Splice other files in place" "allowed in every block; paths are relative to the working directory of the process" ["./conf/part.conf"];
     "is_full"                          Flag      "off"      none  restart Live "4+" built
         "Marks a reference that is not meant to be run; the server refuses it" "on: server refuses to run";
     "listen"                           List      "(required)" own   reload  Live "1+" built

@@ -1,0 +1,421 @@
+//! The configuration as users meet it: the samples, the reference, mistakes and oddities, old spellings.
+//!
+//! `UPDATE_FULL_CONF=1 cargo test --test conf` writes `trunk-conf/full.conf` anew from the directive table.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use srs_may::app::config::diagnostic::{Fault, Warning};
+use srs_may::app::config::directive::{self, Kind, Row, Status, Variables};
+use srs_may::app::config::load::load;
+use srs_may::app::config::place::Place;
+use srs_may::app::config::syntax::{self, Directive};
+use srs_may::app::config::{Host, LoadOptions, Loaded, report};
+
+/// A machine on which no sample fails for want of files.
+const HOST: Host = Host {
+    open_files: 10_000,
+    addresses: 2,
+    in_docker: false,
+};
+
+fn no_variables(_: &str) -> Option<String> {
+    None
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Reads samples from where they are in the source tree: users have them in `conf`.
+fn read_sample(path: &Path) -> io::Result<Vec<u8>> {
+    let path = path.strip_prefix("./").unwrap_or(path);
+    let path = path.strip_prefix("conf").unwrap_or(path);
+    fs::read(root().join("trunk-conf").join(path))
+}
+
+fn sample_options(name: &str, host: Host) -> LoadOptions<'static> {
+    LoadOptions {
+        path: Some(Path::new("conf").join(name)),
+        env_only: false,
+        env: &no_variables,
+        host,
+        read_file: &read_sample,
+    }
+}
+
+fn samples() -> BTreeSet<String> {
+    let names = fs::read_dir(root().join("trunk-conf")).unwrap();
+    names
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+#[test]
+fn every_sample_passes_the_test_without_a_warning() {
+    let host = Host {
+        open_files: 20_000,
+        ..HOST
+    };
+    let mut tested = 0;
+    for name in samples() {
+        let report = report::test(&sample_options(&name, host));
+        let (_, verdict) = report.lines.last().unwrap();
+        match name.as_str() {
+            "full.conf" | "include.vhost.conf" => assert_eq!(report.status, 255, "{name}"),
+            _ => {
+                assert_eq!(report.lines.len(), 1, "{name}: {:?}", report.lines);
+                assert_eq!(*verdict, format!("config file conf/{name} test is successful"));
+                assert_eq!(report.status, 0);
+                tested += 1;
+            }
+        }
+    }
+    assert!(tested >= 10, "only {tested} samples");
+}
+
+#[test]
+fn the_reference_is_refused_for_being_the_reference_and_nothing_else() {
+    let fault = load(&sample_options("full.conf", HOST))
+        .err()
+        .expect("full.conf is refused");
+    assert!(fault.to_string().contains("the reference of all directives"), "{fault}");
+    let text = String::from_utf8(read_sample(Path::new("full.conf")).unwrap()).unwrap();
+    let text = text.replace("\nis_full                         on;\n", "\n");
+    let loaded = load_text(text.into_bytes()).unwrap_or_else(|fault| panic!("{fault}"));
+    for warning in &loaded.warnings {
+        assert!(
+            warning.message().contains("not built into this server yet"),
+            "{warning}"
+        );
+    }
+}
+
+#[test]
+fn the_service_script_finds_its_lines() {
+    let text = String::from_utf8(read_sample(Path::new("srs.conf")).unwrap()).unwrap();
+    for name in ["pid", "srs_log_file"] {
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+        assert!(line.split_whitespace().nth(1).unwrap().ends_with(';'), "{line}");
+    }
+}
+
+/// Old and new names, kinds, defaults, variables: what users of SRS know must not change by accident.
+#[test]
+fn the_table_agrees_with_the_contract_both_ways() {
+    let text = fs::read_to_string(root().join("tests/fixtures/conf/directives.tsv")).unwrap();
+    let mut contract: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for line in text.lines().skip(1) {
+        let fields: Vec<&str> = line.split('\t').collect();
+        assert!(contract.insert(fields[0], fields).is_none(), "{line}");
+    }
+    for row in directive::all() {
+        let fields = contract
+            .remove(row.path)
+            .unwrap_or_else(|| panic!("{} is not in the contract", row.path));
+        let variables: Vec<String> = row.variables().map(|name| name.into_owned()).collect();
+        let variables = if variables.is_empty() {
+            "-".to_owned()
+        } else {
+            variables.join(" ")
+        };
+        let reload = if row.reload { "yes" } else { "no" };
+        let ours = [row.path, row.kind.name(), row.default, variables.as_str(), reload];
+        assert_eq!(fields, ours);
+    }
+    assert!(contract.is_empty(), "not in the table: {:?}", contract.keys());
+}
+
+#[test]
+fn the_table_is_in_order() {
+    let mut seen = BTreeSet::new();
+    for row in directive::all() {
+        assert!(seen.insert(row.path), "{} twice", row.path);
+        let parent = row.parent();
+        assert!(
+            parent.is_empty() || seen.contains(parent),
+            "{} stands before its block",
+            row.path
+        );
+        assert!(
+            parent.is_empty() || directive::row(parent).unwrap().kind.is_block(),
+            "{}",
+            row.path
+        );
+        assert!(!row.about.is_empty() && !row.about.ends_with('.'), "{}", row.path);
+        assert!(!row.kind.is_block() || row.env == Variables::None, "{}", row.path);
+        if row.status == Status::Live && !row.kind.is_block() && row.default == "-" {
+            let bare = row.parent().ends_with("perfile");
+            assert!(bare || !row.example.is_empty(), "{} has nothing to show", row.path);
+        }
+    }
+}
+
+#[test]
+fn the_reference_agrees_with_the_table_both_ways() {
+    let path = root().join("trunk-conf/full.conf");
+    let expected = reference();
+    if std::env::var_os("UPDATE_FULL_CONF").is_some() {
+        fs::write(&path, &expected).unwrap();
+    }
+    let text = fs::read_to_string(&path).unwrap();
+    for (number, (ours, wanted)) in text.lines().zip(expected.lines()).enumerate() {
+        assert_eq!(ours, wanted, "full.conf:{}", number + 1);
+    }
+    assert_eq!(text.lines().count(), expected.lines().count());
+    let (tree, _) = syntax::parse("full.conf", text.into_bytes(), &read_sample).unwrap();
+    let mut written = BTreeSet::new();
+    collect(&tree.root, "", &mut written);
+    let live = directive::all().filter(|row| row.status == Status::Live && row.path != "include");
+    assert_eq!(written, live.map(|row| row.path.to_owned()).collect());
+}
+
+fn collect(block: &[Directive], path: &str, into: &mut BTreeSet<String>) {
+    for directive in block {
+        let path = directive::join(path, &directive.name.text);
+        collect(directive.children(), &path, into);
+        into.insert(path);
+    }
+}
+
+/// What `full.conf` has to be.
+fn reference() -> String {
+    let mut text = String::from(
+        "# The reference: every directive with its default, or with an example where it has none.\n\
+         # It is made from the server's own table and is not meant to be run: copy what you need.\n\
+         #\n\
+         # Above each directive: what it is for; its kind and default; whether a reload changes it (reload) or only a\n\
+         # restart (restart); the environment variable that overrides it; what else there is to know.\n\
+         # docs/config.md explains the language.\n",
+    );
+    write_block(&mut text, "", 0);
+    text
+}
+
+fn write_block(text: &mut String, block: &str, depth: usize) {
+    let indent = "    ".repeat(depth);
+    for row in directive::children(block).filter(|row| row.status == Status::Live) {
+        text.push('\n');
+        for line in describe(row) {
+            writeln!(text, "{indent}# {line}").unwrap();
+        }
+        if row.kind.is_block() {
+            let argument = match row.name() {
+                "vhost" => " __defaultVhost__",
+                "ingest" => " livestream",
+                "engine" => " ff",
+                _ => "",
+            };
+            writeln!(text, "{indent}{}{argument} {{", row.name()).unwrap();
+            write_block(text, row.path, depth + 1);
+            writeln!(text, "{indent}}}").unwrap();
+        } else if row.path == "include" {
+            writeln!(text, "{indent}#include {};", row.example).unwrap();
+        } else {
+            let value = if row.example.is_empty() {
+                row.default
+            } else {
+                row.example
+            };
+            let value = if value == "-" { "" } else { value };
+            let line = format!("{indent}{:<31} {value}", row.name());
+            writeln!(text, "{};", line.trim_end()).unwrap();
+        }
+    }
+}
+
+fn describe(row: &Row) -> Vec<String> {
+    let mut facts = vec![row.kind.name().to_owned()];
+    if !row.kind.is_block() {
+        facts.push(match row.default {
+            "-" => "no default".to_owned(),
+            "(required)" => "required".to_owned(),
+            default => format!("default {default}"),
+        });
+    }
+    facts.push(if row.reload { "reload" } else { "restart" }.to_owned());
+    facts.extend(row.variables().map(|name| name.into_owned()));
+    if row.kind.is_fractional() {
+        facts.push("fractions allowed".to_owned());
+    }
+    if matches!(row.kind, Kind::OpenBlock | Kind::FreeBlock) {
+        facts.push("unknown names are accepted inside".to_owned());
+    }
+    if !row.built {
+        facts.push("not built yet".to_owned());
+    }
+    let mut words = vec![format!("{}.", row.about), format!("{}.", facts.join(", "))];
+    if !row.note.is_empty() {
+        let mut note = row.note.to_owned();
+        note[..1].make_ascii_uppercase();
+        words.push(format!("{note}."));
+    }
+    words.iter().flat_map(|sentence| wrap(sentence, 100)).collect()
+}
+
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().unwrap();
+        if !line.is_empty() && line.len() + 1 + word.len() > width {
+            lines.push(word.to_owned());
+            continue;
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines
+}
+
+/// The files that the texts of the fixtures may include.
+fn read_included(path: &Path) -> io::Result<Vec<u8>> {
+    let text = match path.to_str().unwrap_or_default() {
+        "empty.conf" => "",
+        "comment.conf" => "# nothing but a comment",
+        "listen.conf" => "listen 1935;",
+        "play.conf" => "gop_cache off;\nqueue_length 5;\n",
+        "nested.conf" => "include listen.conf;",
+        "loop_a.conf" => "include loop_b.conf;",
+        "loop_b.conf" => "include loop_a.conf;",
+        "brace.conf" => "}",
+        "open.conf" => "vhost b {\n",
+        "typo.conf" => "gop_cash on;",
+        _ => return Err(io::ErrorKind::NotFound.into()),
+    };
+    Ok(text.as_bytes().to_vec())
+}
+
+fn load_text(text: Vec<u8>) -> Result<Loaded, Fault> {
+    let read = |path: &Path| match path.to_str() {
+        Some("main.conf") => Ok(text.clone()),
+        _ => read_included(path),
+    };
+    load(&LoadOptions {
+        path: Some("main.conf".into()),
+        env_only: false,
+        env: &no_variables,
+        host: HOST,
+        read_file: &read,
+    })
+}
+
+/// One entry of a fixture: its line there, what is expected, the configuration.
+struct Case {
+    line: usize,
+    expected: Vec<(String, String)>,
+    text: Vec<u8>,
+}
+
+fn cases(name: &str) -> Vec<Case> {
+    let fixture = fs::read_to_string(root().join("tests/fixtures/conf").join(name)).unwrap();
+    let mut cases: Vec<Case> = Vec::new();
+    let mut in_header = false;
+    for (index, line) in fixture.lines().enumerate() {
+        if let Some(header) = line.strip_prefix("### ") {
+            // Headers in a row belong together, but an empty configuration stands between two of "mistakes.txt".
+            if !in_header || name == "mistakes.txt" {
+                cases.push(Case {
+                    line: index + 1,
+                    expected: Vec::new(),
+                    text: Vec::new(),
+                });
+            }
+            if let Some((place, cause)) = header.split_once(" | ") {
+                let expected = (unescape_text(place), unescape_text(cause));
+                cases.last_mut().unwrap().expected.push(expected);
+            }
+            in_header = true;
+        } else if let Some(case) = cases.last_mut() {
+            case.text.extend(unescape(line));
+            case.text.push(b'\n');
+            if case.text.ends_with(b"\\e\n") {
+                case.text.truncate(case.text.len() - 3);
+            }
+            in_header = false;
+        }
+    }
+    cases
+}
+
+fn unescape_text(text: &str) -> String {
+    String::from_utf8(unescape(text)).unwrap()
+}
+
+fn unescape(text: &str) -> Vec<u8> {
+    let text = text
+        .replace("\\r", "\r")
+        .replace("\\t", "\t")
+        .replace("\\n", "\n")
+        .replace("\\0", "\0");
+    let text = text.replace("\\u{feff}", "\u{feff}").replace("\\u{e9}", "\u{e9}");
+    let mut bytes = text.into_bytes();
+    while let Some(at) = bytes.windows(4).position(|window| window == b"\\xff") {
+        bytes.splice(at..at + 4, [0xff]);
+    }
+    bytes
+}
+
+/// `LINE:COLUMN`, with the file before it when it is an included one; `-` for a file as a whole.
+fn shown_place(place: Option<&Place>) -> String {
+    match place {
+        Some(place @ Place::Spot { source, .. }) => {
+            let shown = place.to_string();
+            let position = shown.strip_prefix("main.conf:").unwrap_or(&shown);
+            assert!(!source.text().is_empty());
+            position.to_owned()
+        }
+        _ => "-".to_owned(),
+    }
+}
+
+#[test]
+fn every_mistake_is_refused_where_it_stands() {
+    let cases = cases("mistakes.txt");
+    assert!(cases.len() >= 60, "only {} mistakes", cases.len());
+    let wrong: Vec<String> = cases.into_iter().filter_map(|case| wrong_refusal(case).err()).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn wrong_refusal(case: Case) -> Result<(), String> {
+    let at = format!("mistakes.txt:{}", case.line);
+    let Err(fault) = load_text(case.text) else {
+        return Err(format!("{at}: accepted"));
+    };
+    let (place, cause) = &case.expected[0];
+    let spot = matches!(fault.place(), Some(Place::Spot { .. }));
+    let right = fault.to_string().contains(cause)
+        && shown_place(fault.place()) == *place
+        && fault.explain().contains('^') == spot;
+    if right {
+        Ok(())
+    } else {
+        Err(format!("{at}: {}", fault.explain()))
+    }
+}
+
+#[test]
+fn every_oddity_is_accepted_with_its_warnings() {
+    let wrong: Vec<String> = cases("accepted.txt")
+        .into_iter()
+        .filter_map(|case| wrong_warnings(case).err())
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn wrong_warnings(case: Case) -> Result<(), String> {
+    let at = format!("accepted.txt:{}", case.line);
+    let loaded = load_text(case.text).map_err(|fault| format!("{at}: {}", fault.explain()))?;
+    let right = |(warning, (place, cause)): (&Warning, &(String, String))| {
+        warning.to_string().contains(cause) && shown_place(Some(warning.place())) == *place
+    };
+    let same_number = loaded.warnings.len() == case.expected.len();
+    if same_number && loaded.warnings.iter().zip(&case.expected).all(right) {
+        Ok(())
+    } else {
+        Err(format!("{at}: {:#?}", loaded.warnings))
+    }
+}
