@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::amf::Amf;
 use crate::support::bystander::{numbered_frame, numbered_header};
-use crate::support::rtmp::{COMMAND, Rtmp, SET_CHUNK_SIZE, USER_CONTROL};
+use crate::support::rtmp::{Rtmp, SET_CHUNK_SIZE, USER_CONTROL};
 use crate::support::server::{Server, Setup};
 
 const WINDOW_ACK_SIZE: u8 = 5;
@@ -187,12 +187,35 @@ fn too_many_streams_on_one_connection_are_refused() {
     for transaction in 2..8 {
         let _ = client.command("createStream", transaction.into(), 0, &[Amf::Null]);
     }
-    let values_of_commands = client
-        .collect(Duration::from_secs(5))
+    let messages = client.collect(Duration::from_secs(5));
+    let answers = messages
         .iter()
-        .filter(|message| message.kind == COMMAND)
+        .filter(|message| message.name().as_deref() == Some("_result"))
         .count();
-    assert!(values_of_commands <= 5, "{values_of_commands} answers");
+    assert!(answers <= 3, "{answers} streams on one connection");
     assert!(client.is_closed_within(5));
     server.wait_for_line(&["code=2055("]);
+}
+
+#[test]
+fn a_play_duration_ends_the_connection() {
+    let server = Setup::default()
+        .vhost("min_latency on;")
+        .allow_error("code=2019")
+        .start();
+    let mut publisher = Rtmp::connect(server.port(), "live")
+        .expect("connect")
+        .publish("live", "s")
+        .expect("publish");
+    let mut player = Rtmp::connect(server.port(), "live").expect("connect");
+    player.command("createStream", 2.0, 0, &[Amf::Null]).expect("send");
+    player.answer(2.0).expect("a stream");
+    // Live or recorded, for one second of media.
+    let play = [Amf::Null, Amf::text("s"), Amf::Number(-2000.0), Amf::Number(1000.0)];
+    player.command("play", 3.0, 1, &play).expect("send");
+    player.status("NetStream.Play.Start").expect("the start");
+    publisher.send_tag(&numbered_header()).expect("send");
+    (0..100).for_each(|number| publisher.send_tag(&numbered_frame(number)).expect("send"));
+    assert!(player.is_closed_within(5), "still connected after two seconds of media");
+    server.wait_for_line(&["code=2019(DurationExceed)"]);
 }

@@ -1,5 +1,10 @@
 //! rtmpdump (librtmp): the simple and the complex handshake, and payloads untouched in its file.
 
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
 use crate::support::clients::{Ffmpeg, rtmpdump};
 use crate::support::flv::{self, assert_same_media};
 use crate::support::media::Sample;
@@ -11,8 +16,15 @@ fn dump(options: &[&str]) {
     let (file, url) = (Sample::H264Aac.path(), server.url("dump"));
     let _publisher = Ffmpeg::Debian.publish(server.folder(), &file, &url);
     let dumped = server.file("dumped.flv");
-    let ended = rtmpdump(server.folder(), &url, &dumped, 3, &[&["--live"], options].concat()).wait(30);
-    assert!(!ended.output.contains("ERROR"), "rtmpdump complains:\n{}", ended.output);
+    let mut player = rtmpdump(server.folder(), &url, &dumped, options);
+    thread::sleep(Duration::from_secs(4));
+    let output = player.output();
+    assert!(
+        player.is_running() && !output.contains("ERROR"),
+        "rtmpdump complains:\n{output}"
+    );
+    player.signal(Signal::SIGINT);
+    player.wait(5);
     assert_same_media(&flv::read(&file), &flv::read(&dumped), 50);
     let pictures = Ffmpeg::Debian.decode(server.folder(), &dumped);
     assert!(pictures >= 50, "3 seconds of 25 pictures hold {pictures}");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::support::amf::Amf;
 use crate::support::bystander::{numbered_frame, numbered_header};
 use crate::support::clients::Ffmpeg;
 use crate::support::media::Sample;
@@ -114,9 +115,9 @@ fn assert_refused(server: &Server, tc_url: &str) {
     // Connecting succeeds; playing is where the vhost is looked up.
     let mut client = Rtmp::connect_as(server.port(), "live", tc_url).expect("connect");
     client
-        .command("createStream", 2.0, 0, &[crate::support::amf::Amf::Null])
+        .command("createStream", 2.0, 0, &[Amf::Null])
         .expect("send createStream");
-    let play = [crate::support::amf::Amf::Null, crate::support::amf::Amf::text("s")];
+    let play = [Amf::Null, Amf::text("s")];
     client.command("play", 3.0, 1, &play).expect("send play");
     assert!(client.is_closed_within(5), "a player of {tc_url} is still connected");
     server.wait_for_line(&["code=2014(NoVhost)"]);

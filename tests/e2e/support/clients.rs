@@ -80,9 +80,9 @@ impl Ffmpeg {
             self.name(),
             file.display()
         );
-        let frames = output.lines().filter_map(|line| line.strip_prefix("frame="));
+        let mut frames = output.lines().rev().filter_map(|line| line.strip_prefix("frame="));
         frames
-            .last()
+            .next()
             .map_or(0, |count| count.trim().parse().expect("a frame count"))
     }
 }
@@ -113,14 +113,11 @@ pub fn codecs(report: &serde_json::Value) -> Vec<&str> {
         .collect()
 }
 
-/// rtmpdump, which writes each message's payload to its file untouched.
+/// rtmpdump of a live stream, which writes each message's payload to its file untouched. It plays until it is stopped.
 #[track_caller]
-pub fn rtmpdump(folder: &Path, url: &str, file: &Path, seconds: u32, options: &[&str]) -> Program {
+pub fn rtmpdump(folder: &Path, url: &str, file: &Path, options: &[&str]) -> Program {
     let mut command = Command::new("rtmpdump");
-    command
-        .args(["--rtmp", url, "--stop", &seconds.to_string(), "--flv"])
-        .arg(file)
-        .args(options);
+    command.args(["--live", "--rtmp", url, "--flv"]).arg(file).args(options);
     Program::start("rtmpdump", folder, &mut command)
 }
 
