@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Everything that has to be good before a change lands, from a fresh clone: installs the clients that the tests use,
+# then checks format and lints, and runs all tests. Ends with the line `N passed, N failed`.
+#   scripts/test.sh              all of it
+#   scripts/test.sh gop_cache    only the tests whose names hold this, without format and lints
+set -uo pipefail
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+
+filter=${1:-}
+results=${CARGO_TARGET_DIR:-target}/test-results
+mkdir -p "$results"
+rm -f "$results"/*.log
+
+# logged NAME COMMAND…: runs a command, keeping its output for the count at the end.
+logged() {
+    local name=$1
+    shift
+    "$@" 2>&1 | tee "$results/$name.log"
+}
+
+have_nextest() {
+    cargo nextest --version >/dev/null 2>&1
+}
+
+# run_tests NAME PROFILE EXPRESSION CARGO-TEST-ARGUMENTS…
+run_tests() {
+    local name=$1 profile=$2 expression=$3
+    shift 3
+    if have_nextest; then
+        local wanted=$expression
+        [ -z "$filter" ] || wanted="($expression) & test($filter)"
+        logged "$name" cargo nextest run --color never --no-tests pass --profile "$profile" -E "$wanted"
+    else
+        echo 'cargo-nextest is not installed (cargo install cargo-nextest --locked); cargo test does as well, but slower'
+        logged "$name" cargo test --no-fail-fast --color never "$@" ${filter:+"$filter"}
+    fi
+}
+
+# Adds up the closing lines of nextest (`N passed, N failed`) and of cargo test (`N passed; N failed`).
+count() {
+    cat "$results"/*.log 2>/dev/null | grep -E '^ *(Summary \[|test result:)' |
+        grep -oE "[0-9]+ $1" | awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+clients() {
+    scripts/clients.sh || {
+        echo "without its clients no end-to-end test can run"
+        return 1
+    }
+}
+
+step 'test clients' 'Install what is named above, then run this again.' clients
+if [ ${#failed_steps[@]} -gt 0 ]; then
+    printf '\n0 passed, 1 failed\n'
+    exit 1
+fi
+[ -n "$filter" ] || static_checks
+step 'build' 'The compiler says what is wrong.' cargo test --quiet --no-run --all-targets
+step 'unit tests, tidy, configuration' 'The failing test is named above; run it alone with: scripts/test.sh NAME' \
+    run_tests unit default 'not binary(e2e)' --lib --bins --test tidy --test conf
+[ -n "$filter" ] || step 'examples in the documentation' 'The failing example is named above.' \
+    logged doc cargo test --color never --doc
+step 'end-to-end tests' 'The failing test tells which folder it leaves for a look; run it alone with: scripts/test.sh NAME' \
+    run_tests e2e e2e 'binary(e2e)' --test e2e
+
+passed=$(count passed)
+failed=$(count failed)
+timed_out=$(count 'timed out')
+failed=$((failed + timed_out))
+if [ ${#failed_steps[@]} -gt 0 ]; then
+    printf '\nfailed steps: %s\n' "$(printf '%s; ' "${failed_steps[@]}")"
+    # A step without tests (format, lints, build) counts as one failure.
+    [ "$failed" -gt 0 ] || failed=${#failed_steps[@]}
+fi
+printf '\n%d passed, %d failed\n' "$passed" "$failed"
+[ ${#failed_steps[@]} -eq 0 ] && [ "$failed" -eq 0 ]

@@ -1,0 +1,109 @@
+//! FLV files as the tests need them: a list of tags. Written apart from the server's own code on purpose.
+
+use std::path::Path;
+
+pub const AUDIO: u8 = 8;
+pub const VIDEO: u8 = 9;
+pub const DATA: u8 = 18;
+
+/// One tag of a file, or one media message of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tag {
+    pub kind: u8,
+    /// Milliseconds.
+    pub timestamp: u32,
+    pub payload: Vec<u8>,
+}
+
+impl Tag {
+    /// Whether the payload sets a decoder up (or, in enhanced FLV, tells colours or ends a sequence) instead of being media.
+    pub fn is_header(&self) -> bool {
+        let [first, rest @ ..] = self.payload.as_slice() else {
+            return true;
+        };
+        match self.kind {
+            VIDEO if first & 0x80 != 0 => !matches!(first & 0x0f, 1 | 3),
+            VIDEO => matches!(first & 0x0f, 7 | 12) && rest.first() != Some(&1),
+            AUDIO if first >> 4 == 9 => first & 0x0f != 1,
+            AUDIO => first >> 4 == 10 && rest.first() != Some(&1),
+            _ => true,
+        }
+    }
+}
+
+/// Reads a file; fails the test when it is no FLV. A tag that is cut at the end is left out.
+#[track_caller]
+pub fn read(path: &Path) -> Vec<Tag> {
+    let bytes = std::fs::read(path).unwrap_or_else(|e| panic!("read {}: {e}", path.display()));
+    parse(&bytes).unwrap_or_else(|| panic!("{} is no FLV file ({} bytes)", path.display(), bytes.len()))
+}
+
+fn parse(bytes: &[u8]) -> Option<Vec<Tag>> {
+    let (header, mut rest) = (bytes.get(..9)?, bytes.get(13..)?);
+    if !header.starts_with(b"FLV\x01") {
+        return None;
+    }
+    let mut tags = Vec::new();
+    while let Some(header) = rest.get(..11) {
+        let size = u32::from_be_bytes([0, header[1], header[2], header[3]]) as usize;
+        let Some(payload) = rest.get(11..11 + size) else {
+            break;
+        };
+        tags.push(Tag {
+            kind: header[0] & 0x1f,
+            timestamp: u32::from_be_bytes([header[7], header[4], header[5], header[6]]),
+            payload: payload.to_vec(),
+        });
+        rest = rest.get(11 + size + 4..).unwrap_or_default();
+    }
+    Some(tags)
+}
+
+/// The payloads of one kind without headers, in order.
+pub fn media(tags: &[Tag], kind: u8) -> Vec<&[u8]> {
+    tags.iter()
+        .filter(|tag| tag.kind == kind && !tag.is_header())
+        .map(|tag| tag.payload.as_slice())
+        .collect()
+}
+
+/// Fails the test unless what was received is, byte for byte, a stretch of what was sent. What was sent may repeat
+/// (a publisher that loops a file). At least `least` payloads must have come.
+#[track_caller]
+pub fn assert_stretch(what: &str, sent: &[&[u8]], received: &[&[u8]], least: usize) {
+    assert!(
+        received.len() >= least,
+        "{what}: {} payloads came, wanted at least {least}",
+        received.len()
+    );
+    let Some(first) = received.first() else {
+        return;
+    };
+    let mut best = 0;
+    for start in (0..sent.len()).filter(|&at| sent[at] == *first) {
+        let same = sent[start..].iter().chain(sent.iter().cycle()).zip(received);
+        let length = same.take_while(|(sent, received)| sent == received).count();
+        if length == received.len() {
+            return;
+        }
+        best = best.max(length);
+    }
+    panic!(
+        "{what}: payload {best} of {} ({} bytes) is not what the publisher sent after the ones before it",
+        received.len(),
+        received[best].len()
+    );
+}
+
+/// [`assert_stretch`] for each kind of media that was sent.
+#[track_caller]
+pub fn assert_same_media(sent: &[Tag], received: &[Tag], least: usize) {
+    for (kind, name) in [(VIDEO, "video"), (AUDIO, "audio")] {
+        let (sent, received) = (media(sent, kind), media(received, kind));
+        if sent.is_empty() {
+            assert!(received.is_empty(), "{name} came that nobody sent");
+        } else {
+            assert_stretch(name, &sent, &received, least);
+        }
+    }
+}

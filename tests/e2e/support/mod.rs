@@ -1,0 +1,14 @@
+//! The harness: the server under test, sample media, real clients, and a raw RTMP client for what no real client does.
+
+pub mod amf;
+pub mod bystander;
+pub mod clients;
+pub mod flv;
+pub mod media;
+pub mod nginx;
+pub mod port;
+pub mod program;
+pub mod rtmp;
+pub mod server;
+pub mod wait;
+pub mod workdir;
