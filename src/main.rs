@@ -59,8 +59,8 @@ fn act(arguments: Arguments) -> Result<u8> {
 /// `-t`: the last line tells the result.
 fn test(arguments: &Arguments) -> u8 {
     let report = origin(arguments).test();
-    for line in &report.lines {
-        println!("{line}");
+    for (level, line) in &report.lines {
+        log::log!(*level, "{line}");
     }
     report.status
 }

@@ -21,6 +21,8 @@ use crate::kernel::frame::{Frame, Kind};
 
 /// Messages between two looks at which of the old ones are still needed.
 const TRIM_EVERY: u64 = 32;
+/// Headers kept for new players, over all tracks.
+const HEADERS_MAX: usize = 32;
 
 /// A stream by its URL key; lives in the table as long as somebody uses it.
 pub struct Source {
@@ -45,8 +47,8 @@ pub struct State {
     mix: Option<MixQueue>,
     atc: bool,
     metadata: Option<Entry>,
-    audio_header: Option<Entry>,
-    video_header: Option<Entry>,
+    /// The newest sequence header, and the newest presentation header, of each track of each kind.
+    headers: Vec<Entry>,
 }
 
 impl State {
@@ -56,8 +58,7 @@ impl State {
             let frame = &entry.frame;
             frame.facts.sequence_header || frame.kind == Kind::Data
         });
-        let headers = [&self.metadata, &self.audio_header, &self.video_header];
-        headers.into_iter().flatten().filter(move |_| !brings_start)
+        self.metadata.iter().chain(&self.headers).filter(move |_| !brings_start)
     }
 
     /// The earliest clock of audio and video in `from..to`: the player's time 0.
@@ -79,8 +80,7 @@ impl Source {
             mix: play.mix_correct.then(MixQueue::default),
             atc: play.atc,
             metadata: None,
-            audio_header: None,
-            video_header: None,
+            headers: Vec::new(),
         };
         Rc::new(Source {
             url,
@@ -228,14 +228,8 @@ impl Source {
         if !state.keep_header(&frame, clock, play.reduce_sequence_header) {
             return;
         }
-        let is_video_header = frame.facts.sequence_header && frame.kind == Kind::Video;
         let number = state.journal.push(Entry { frame: frame.clone(), clock });
-        if is_video_header {
-            // Older pictures would be decoded with the wrong parameters.
-            state.gop.clear();
-        } else {
-            state.gop.follow(number, &frame, play.gop_cache_max_frames);
-        }
+        state.gop.follow(number, &frame, play.gop_cache_max_frames);
         if clock < before - i64::from(u8::MAX) {
             state.waiters.wake_all();
         } else {
@@ -268,23 +262,42 @@ impl Source {
 }
 
 impl State {
-    /// Remembers metadata and sequence headers; gives whether players shall get this message.
+    /// Remembers metadata and headers; gives whether players shall get this message.
     fn keep_header(&mut self, frame: &Frame, clock: i64, reduce: bool) -> bool {
-        let is_header = frame.facts.sequence_header;
-        let slot = match frame.kind {
-            Kind::Data if is_metadata(&frame.payload) => &mut self.metadata,
-            Kind::Audio if is_header => &mut self.audio_header,
-            Kind::Video if is_header => &mut self.video_header,
-            _ => return true,
-        };
-        let known = slot.replace(Entry { frame: frame.clone(), clock });
-        let repeated = match (known, frame.kind) {
-            (Some(_), Kind::Data) => true,
-            (Some(known), _) => known.frame.payload == frame.payload,
-            (None, _) => false,
+        let entry = Entry { frame: frame.clone(), clock };
+        if frame.kind == Kind::Data {
+            let repeated = is_metadata(&frame.payload) && self.metadata.replace(entry).is_some();
+            return !(reduce && repeated);
+        }
+        if !frame.facts.sequence_header && !frame.facts.presentation {
+            return true;
+        }
+        let place = self.headers.iter().position(|known| header_key(&known.frame) == header_key(frame));
+        let repeated = match place {
+            Some(place) => {
+                let known = std::mem::replace(&mut self.headers[place], entry);
+                let repeated = known.frame.payload == frame.payload;
+                if !repeated && frame.facts.is_video_sequence_header() {
+                    // Older pictures would be decoded with the wrong parameters.
+                    self.gop.clear();
+                }
+                repeated
+            }
+            None if self.headers.len() < HEADERS_MAX => {
+                self.headers.push(entry);
+                // Audio before video, as players of old expect it.
+                self.headers.sort_by_key(|known| header_key(&known.frame));
+                false
+            }
+            None => false,
         };
         !(reduce && repeated)
     }
+}
+
+/// What tells apart the headers that a new player needs: kind, track, and sequence header before presentation.
+fn header_key(frame: &Frame) -> (bool, u8, bool) {
+    (frame.kind == Kind::Video, frame.facts.track, frame.facts.presentation)
 }
 
 /// Whether a data message's first value is the string `onMetaData`.
@@ -337,8 +350,7 @@ impl Drop for Publication {
         state.clock.set_jitter(effective_jitter(&play, play.atc));
         if !play.reduce_sequence_header {
             state.metadata = None;
-            state.audio_header = None;
-            state.video_header = None;
+            state.headers.clear();
         }
         state.waiters.wake_all();
         self.source.trim(&mut state, &play);
