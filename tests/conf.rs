@@ -79,8 +79,8 @@ fn every_sample_passes_the_test_without_a_warning() {
 #[test]
 fn the_reference_is_refused_for_being_the_reference_and_nothing_else() {
     let fault = load(&sample_options("full.conf", HOST))
-        .err()
-        .expect("full.conf is refused");
+        .map(drop)
+        .expect_err("full.conf is refused");
     assert!(fault.to_string().contains("the reference of all directives"), "{fault}");
     let text = String::from_utf8(read_sample(Path::new("full.conf")).unwrap()).unwrap();
     let text = text.replace("\nis_full                         on;\n", "\n");
@@ -214,12 +214,12 @@ fn write_block(text: &mut String, block: &str, depth: usize) {
         } else if row.path == "include" {
             writeln!(text, "{indent}#include {};", row.example).unwrap();
         } else {
-            let value = if row.example.is_empty() {
-                row.default
-            } else {
-                row.example
+            let value = match row.path {
+                "is_full" => "on",
+                _ if !row.example.is_empty() => row.example,
+                _ if row.default == "-" => "",
+                _ => row.default,
             };
-            let value = if value == "-" { "" } else { value };
             let line = format!("{indent}{:<31} {value}", row.name());
             writeln!(text, "{};", line.trim_end()).unwrap();
         }
@@ -248,9 +248,7 @@ fn describe(row: &Row) -> Vec<String> {
     }
     let mut words = vec![format!("{}.", row.about), format!("{}.", facts.join(", "))];
     if !row.note.is_empty() {
-        let mut note = row.note.to_owned();
-        note[..1].make_ascii_uppercase();
-        words.push(format!("{note}."));
+        words.push(row.note.to_owned());
     }
     words.iter().flat_map(|sentence| wrap(sentence, 100)).collect()
 }
@@ -417,5 +415,108 @@ fn wrong_warnings(case: Case) -> Result<(), String> {
         Ok(())
     } else {
         Err(format!("{at}: {:#?}", loaded.warnings))
+    }
+}
+
+#[test]
+fn variables_are_warned_about_once() {
+    let variables = [
+        ("SRS_VHOST_HLS_ENABLED", "on"),
+        ("SRS_VHOST_HLS_HLS_FRAGMENT", "5s"),
+        ("SRS_VHOST_CHUNK_SIZE", "64"),
+        ("SRS_VHOST_PLAY_GOP_CACHE", "no"),
+        ("SRS_HTTP_API_ENABLED", "off"),
+        ("SRS_LISTEN", "1935 99999"),
+        ("SRS_MAX_CONNECTIONS", "500"),
+    ];
+    let env = |name: &str| {
+        let found = variables.iter().find(|(variable, _)| *variable == name);
+        found.map(|(_, value)| (*value).to_owned())
+    };
+    let text = b"listen 1; http_api { enabled on; } vhost a { } vhost b { hls { enabled off; } }";
+    let loaded = load(&LoadOptions {
+        path: Some("main.conf".into()),
+        env_only: false,
+        env: &env,
+        host: HOST,
+        read_file: &|_| Ok(text.to_vec()),
+    });
+    let loaded = loaded.unwrap_or_else(|fault| panic!("{fault}"));
+    let warnings: Vec<String> = loaded.warnings.iter().map(Warning::to_string).collect();
+    let expected = [
+        "environment variable SRS_LISTEN: the port of \"99999\" is above 65535 and will fail to open",
+        "environment variable SRS_VHOST_CHUNK_SIZE: chunk_size 64 is below 128 and taken as that",
+        "environment variable SRS_VHOST_PLAY_GOP_CACHE: \"no\" is neither on nor off; vhost.play.gop_cache is taken as on",
+        "environment variable SRS_VHOST_HLS_ENABLED: \"vhost.hls\" is not built into this server yet and has no effect",
+        "environment variable SRS_VHOST_HLS_HLS_FRAGMENT: \"5s\" is not a plain number of seconds; \
+         vhost.hls.hls_fragment is taken as 5",
+    ];
+    assert_eq!(warnings, expected);
+}
+
+#[test]
+fn a_fault_of_a_variable_names_it() {
+    let env = |name: &str| (name == "SRS_MAX_CONNECTIONS").then(|| "many".to_owned());
+    let report = report::test(&LoadOptions {
+        path: None,
+        env_only: true,
+        env: &env,
+        host: HOST,
+        read_file: &|_| panic!("no file is read without one"),
+    });
+    assert_eq!(report.status, 255);
+    let expected = "code=1023(ConfigInvalid) : environment variable SRS_MAX_CONNECTIONS: illegal max_connections \
+                    \"many\": not a number above 0";
+    assert_eq!(report.lines[0].1, expected);
+    assert_eq!(report.lines[1].1, "config file (environment) test is failed");
+}
+
+/// Samples with bytes changed, cut out and put in: whatever becomes of them, there is an answer, and a fault stands
+/// somewhere in a file.
+#[test]
+fn mutated_samples_never_panic() {
+    let mut random = fastrand::Rng::with_seed(1935);
+    let names: Vec<String> = samples().into_iter().filter(|name| name != "full.conf").collect();
+    let mut texts: Vec<Vec<u8>> = names.iter().map(|name| read_sample(Path::new(name)).unwrap()).collect();
+    texts.extend(cases("mistakes.txt").into_iter().map(|case| case.text));
+    texts.extend(cases("accepted.txt").into_iter().map(|case| case.text));
+    let (mut accepted, mut refused) = (0, 0);
+    for _ in 0..4000 {
+        let mut text = texts[random.usize(..texts.len())].clone();
+        for _ in 0..random.usize(1..6) {
+            mutate(&mut text, &mut random);
+        }
+        match load_text(text.clone()) {
+            Ok(_) => accepted += 1,
+            Err(fault) => {
+                refused += 1;
+                assert!(!fault.explain().is_empty());
+                if let Some(Place::Spot { source, line, .. }) = fault.place() {
+                    let lines = source.text().iter().filter(|byte| **byte == b'\n').count() + 1;
+                    assert!(*line >= 1 && *line as usize <= lines, "{fault}");
+                }
+            }
+        }
+    }
+    assert!(
+        accepted > 100 && refused > 100,
+        "{accepted} accepted, {refused} refused"
+    );
+}
+
+fn mutate(text: &mut Vec<u8>, random: &mut fastrand::Rng) {
+    const BYTES: &[u8] = b";{}\"'# \t\r\n\0\xff\xe2\x829-.:[]ao";
+    let at = random.usize(..=text.len());
+    let end = (at + random.usize(..12)).min(text.len());
+    match random.u8(..5) {
+        0 => text.insert(at, BYTES[random.usize(..BYTES.len())]),
+        1 => drop(text.drain(at..end)),
+        2 => {
+            let piece = text[at..end].to_vec();
+            let to = random.usize(..=text.len());
+            text.splice(to..to, piece);
+        }
+        3 if at < text.len() => text[at] = random.u8(..),
+        _ => text.truncate(text.len() - random.usize(..=text.len().min(8))),
     }
 }

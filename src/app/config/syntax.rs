@@ -510,3 +510,146 @@ fn is_blank(byte: u8) -> bool {
 fn is_continuation(byte: Option<u8>) -> bool {
     byte.is_some_and(|byte| byte & 0xc0 == 0x80)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn no_files(_: &Path) -> io::Result<Vec<u8>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn tree(text: &[u8]) -> Vec<Directive> {
+        parse("a.conf", text.to_vec(), &no_files).unwrap().0.root
+    }
+
+    fn cause(text: &[u8], read_file: ReadFile<'_>) -> String {
+        parse("a.conf", text.to_vec(), read_file)
+            .map(drop)
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn words_keep_their_text_and_place() {
+        let root = tree("# é\n\tname \"a b\" 'ü' c}#\"; block { x; }".as_bytes());
+        let words: Vec<String> = std::iter::once(&root[0].name)
+            .chain(&root[0].args)
+            .map(|word| format!("{} {}", word.place, word.text))
+            .collect();
+        let expected = [
+            "a.conf:2:2 name",
+            "a.conf:2:7 a b",
+            "a.conf:2:13 ü",
+            "a.conf:2:17 c}#\"",
+        ];
+        assert_eq!(words, expected);
+        assert_eq!(root[1].get("x").unwrap().name.place.to_string(), "a.conf:2:31");
+        assert!(root[1].get("y").is_none() && root[0].block.is_none());
+    }
+
+    #[test]
+    fn an_included_word_keeps_its_own_file() {
+        let read = |_: &Path| Ok(b"\n  x;".to_vec());
+        let (tree, _) = parse("a.conf", b"block { include b.conf c.conf; }".to_vec(), &read).unwrap();
+        let places: Vec<String> = tree.root[0]
+            .children()
+            .iter()
+            .map(|x| x.name.place.to_string())
+            .collect();
+        assert_eq!(places, ["b.conf:2:3", "c.conf:2:3"]);
+    }
+
+    #[test]
+    fn trees_are_compared_by_text_alone() {
+        let same = |one: &str, other: &str| same_blocks(&tree(one.as_bytes()), &tree(other.as_bytes()));
+        assert!(same("a 1; b { c; }", "a\n1;\n# x\nb {\n'c' ;}"));
+        for other in [
+            "a 1;",
+            "a 2; b { c; }",
+            "a 1; b { d; }",
+            "a 1; b c;",
+            "b { c; } a 1;",
+            "a 1 1; b { c; }",
+        ] {
+            assert!(!same("a 1; b { c; }", other), "{other}");
+        }
+        assert!(!same("a;", "a { }"));
+    }
+
+    #[test]
+    fn blocks_and_includes_are_bounded() {
+        let deep = |levels: usize| [b"a {".repeat(levels), b"}".repeat(levels)].concat();
+        assert_eq!(tree(&deep(limits::CONFIG_BLOCK_DEPTH)).len(), 1);
+        assert!(cause(&deep(limits::CONFIG_BLOCK_DEPTH + 1), &no_files).contains("nest deeper"));
+        // Each file includes the next one.
+        let chain = |last: usize| {
+            move |path: &Path| {
+                let number: usize = path.to_str().unwrap_or_default().parse().unwrap_or_default();
+                let next = if number < last {
+                    format!("include {};", number + 1)
+                } else {
+                    "x;".to_owned()
+                };
+                Ok(next.into_bytes())
+            }
+        };
+        let include = b"include 1;".to_vec();
+        assert_eq!(
+            parse("a.conf", include.clone(), &chain(limits::CONFIG_INCLUDE_DEPTH))
+                .unwrap()
+                .0
+                .root
+                .len(),
+            1
+        );
+        let too_deep = cause(&include, &chain(limits::CONFIG_INCLUDE_DEPTH + 1));
+        assert!(too_deep.contains("deeper than 32: a.conf -> 1 -> 2 -> "), "{too_deep}");
+        // Each file includes the next one twice: the number of files doubles with each level.
+        let doubling = |path: &Path| {
+            let number: usize = path.to_str().unwrap_or_default().parse().unwrap_or_default();
+            Ok(format!("include {0} {0};", number + 1).into_bytes())
+        };
+        let doubled = cause(b"include 1;", &doubling);
+        assert!(
+            doubled.contains("deeper than") || doubled.contains("files are included"),
+            "{doubled}"
+        );
+    }
+
+    #[test]
+    fn sizes_are_bounded() {
+        let most = usize::try_from(limits::CONFIG_FILE_BYTES).unwrap();
+        assert!(cause(&vec![b' '; most + 1], &no_files).contains("too large"));
+        let large = |_: &Path| Ok(vec![b' '; most]);
+        assert!(cause(b"include b c d e;", &large).contains("\"e\" makes the configuration too large"));
+        let many = b"a;".repeat(limits::CONFIG_DIRECTIVES + 1);
+        assert!(cause(&many, &no_files).contains("directives"));
+    }
+
+    #[test]
+    fn every_prefix_has_an_answer() {
+        let text = "listen 1935 \"a b\" 'c';\r\nvhost é {\n# x\n\tplay { gop_cache on; }\n include b.conf;\n}\n";
+        let read = |_: &Path| Ok(b"x 1;".to_vec());
+        let mut accepted = 0;
+        for end in 0..=text.len() {
+            let prefix = text.as_bytes()[..end].to_vec();
+            accepted += usize::from(parse("a.conf", prefix, &read).is_ok());
+        }
+        // Nothing at all, the first directive, its line end, the whole with and without the last line end.
+        assert_eq!(accepted, 6);
+    }
+
+    #[test]
+    fn random_bytes_have_an_answer() {
+        let mut random = fastrand::Rng::with_seed(7);
+        for _ in 0..5000 {
+            let alphabet = b"ab \t\r\n;{}\"'#\xff\xc3";
+            let length = random.usize(..40);
+            let text = (0..length).map(|_| alphabet[random.usize(..alphabet.len())]).collect();
+            if let Err(fault) = parse("a.conf", text, &no_files) {
+                assert!(fault.explain().lines().count() >= 1);
+            }
+        }
+    }
+}
