@@ -1,17 +1,13 @@
-//! The configuration as users meet it: the samples, the reference, mistakes and oddities, old spellings.
-//!
-//! `UPDATE_FULL_CONF=1 cargo test --test conf` writes `trunk-conf/full.conf` anew from the directive table.
+//! The configuration as users meet it: the samples, the table of directives, mistakes and oddities.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use srs_may::app::config::diagnostic::{Fault, Warning};
-use srs_may::app::config::directive::{self, Kind, Row, Status, Variables};
+use srs_may::app::config::directive::{self, Status, Variables};
 use srs_may::app::config::load::load;
 use srs_may::app::config::place::Place;
-use srs_may::app::config::syntax::{self, Directive};
 use srs_may::app::config::{Host, LoadOptions, Loaded, report};
 
 /// A machine on which no sample fails for want of files.
@@ -79,8 +75,8 @@ fn every_sample_passes_the_test_without_a_warning() {
 #[test]
 fn the_reference_is_refused_for_being_the_reference_and_nothing_else() {
     let fault = load(&sample_options("full.conf", HOST))
-        .err()
-        .expect("full.conf is refused");
+        .map(drop)
+        .expect_err("full.conf is refused");
     assert!(fault.to_string().contains("the reference of all directives"), "{fault}");
     let text = String::from_utf8(read_sample(Path::new("full.conf")).unwrap()).unwrap();
     let text = text.replace("\nis_full                         on;\n", "\n");
@@ -151,124 +147,6 @@ fn the_table_is_in_order() {
             assert!(bare || !row.example.is_empty(), "{} has nothing to show", row.path);
         }
     }
-}
-
-#[test]
-fn the_reference_agrees_with_the_table_both_ways() {
-    let path = root().join("trunk-conf/full.conf");
-    let expected = reference();
-    if std::env::var_os("UPDATE_FULL_CONF").is_some() {
-        fs::write(&path, &expected).unwrap();
-    }
-    let text = fs::read_to_string(&path).unwrap();
-    for (number, (ours, wanted)) in text.lines().zip(expected.lines()).enumerate() {
-        assert_eq!(ours, wanted, "full.conf:{}", number + 1);
-    }
-    assert_eq!(text.lines().count(), expected.lines().count());
-    let (tree, _) = syntax::parse("full.conf", text.into_bytes(), &read_sample).unwrap();
-    let mut written = BTreeSet::new();
-    collect(&tree.root, "", &mut written);
-    let live = directive::all().filter(|row| row.status == Status::Live && row.path != "include");
-    assert_eq!(written, live.map(|row| row.path.to_owned()).collect());
-}
-
-fn collect(block: &[Directive], path: &str, into: &mut BTreeSet<String>) {
-    for directive in block {
-        let path = directive::join(path, &directive.name.text);
-        collect(directive.children(), &path, into);
-        into.insert(path);
-    }
-}
-
-/// What `full.conf` has to be.
-fn reference() -> String {
-    let mut text = String::from(
-        "# The reference: every directive with its default, or with an example where it has none.\n\
-         # It is made from the server's own table and is not meant to be run: copy what you need.\n\
-         #\n\
-         # Above each directive: what it is for; its kind and default; whether a reload changes it (reload) or only a\n\
-         # restart (restart); the environment variable that overrides it; what else there is to know.\n\
-         # docs/config.md explains the language.\n",
-    );
-    write_block(&mut text, "", 0);
-    text
-}
-
-fn write_block(text: &mut String, block: &str, depth: usize) {
-    let indent = "    ".repeat(depth);
-    for row in directive::children(block).filter(|row| row.status == Status::Live) {
-        text.push('\n');
-        for line in describe(row) {
-            writeln!(text, "{indent}# {line}").unwrap();
-        }
-        if row.kind.is_block() {
-            let argument = match row.name() {
-                "vhost" => " __defaultVhost__",
-                "ingest" => " livestream",
-                "engine" => " ff",
-                _ => "",
-            };
-            writeln!(text, "{indent}{}{argument} {{", row.name()).unwrap();
-            write_block(text, row.path, depth + 1);
-            writeln!(text, "{indent}}}").unwrap();
-        } else if row.path == "include" {
-            writeln!(text, "{indent}#include {};", row.example).unwrap();
-        } else {
-            let value = if row.example.is_empty() {
-                row.default
-            } else {
-                row.example
-            };
-            let value = if value == "-" { "" } else { value };
-            let line = format!("{indent}{:<31} {value}", row.name());
-            writeln!(text, "{};", line.trim_end()).unwrap();
-        }
-    }
-}
-
-fn describe(row: &Row) -> Vec<String> {
-    let mut facts = vec![row.kind.name().to_owned()];
-    if !row.kind.is_block() {
-        facts.push(match row.default {
-            "-" => "no default".to_owned(),
-            "(required)" => "required".to_owned(),
-            default => format!("default {default}"),
-        });
-    }
-    facts.push(if row.reload { "reload" } else { "restart" }.to_owned());
-    facts.extend(row.variables().map(|name| name.into_owned()));
-    if row.kind.is_fractional() {
-        facts.push("fractions allowed".to_owned());
-    }
-    if matches!(row.kind, Kind::OpenBlock | Kind::FreeBlock) {
-        facts.push("unknown names are accepted inside".to_owned());
-    }
-    if !row.built {
-        facts.push("not built yet".to_owned());
-    }
-    let mut words = vec![format!("{}.", row.about), format!("{}.", facts.join(", "))];
-    if !row.note.is_empty() {
-        let mut note = row.note.to_owned();
-        note[..1].make_ascii_uppercase();
-        words.push(format!("{note}."));
-    }
-    words.iter().flat_map(|sentence| wrap(sentence, 100)).collect()
-}
-
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let line = lines.last_mut().unwrap();
-        if !line.is_empty() && line.len() + 1 + word.len() > width {
-            lines.push(word.to_owned());
-            continue;
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    lines
 }
 
 /// The files that the texts of the fixtures may include.
@@ -417,5 +295,108 @@ fn wrong_warnings(case: Case) -> Result<(), String> {
         Ok(())
     } else {
         Err(format!("{at}: {:#?}", loaded.warnings))
+    }
+}
+
+#[test]
+fn variables_are_warned_about_once() {
+    let variables = [
+        ("SRS_VHOST_HLS_ENABLED", "on"),
+        ("SRS_VHOST_HLS_HLS_FRAGMENT", "5s"),
+        ("SRS_VHOST_CHUNK_SIZE", "64"),
+        ("SRS_VHOST_PLAY_GOP_CACHE", "no"),
+        ("SRS_HTTP_API_ENABLED", "off"),
+        ("SRS_LISTEN", "1935 99999"),
+        ("SRS_MAX_CONNECTIONS", "500"),
+    ];
+    let env = |name: &str| {
+        let found = variables.iter().find(|(variable, _)| *variable == name);
+        found.map(|(_, value)| (*value).to_owned())
+    };
+    let text = b"listen 1; http_api { enabled on; } vhost a { } vhost b { hls { enabled off; } }";
+    let loaded = load(&LoadOptions {
+        path: Some("main.conf".into()),
+        env_only: false,
+        env: &env,
+        host: HOST,
+        read_file: &|_| Ok(text.to_vec()),
+    });
+    let loaded = loaded.unwrap_or_else(|fault| panic!("{fault}"));
+    let warnings: Vec<String> = loaded.warnings.iter().map(Warning::to_string).collect();
+    let expected = [
+        "environment variable SRS_LISTEN: the port of \"99999\" is above 65535 and will fail to open",
+        "environment variable SRS_VHOST_CHUNK_SIZE: chunk_size 64 is below 128 and taken as that",
+        "environment variable SRS_VHOST_PLAY_GOP_CACHE: \"no\" is neither on nor off; vhost.play.gop_cache is taken as on",
+        "environment variable SRS_VHOST_HLS_ENABLED: \"vhost.hls\" is not built into this server yet and has no effect",
+        "environment variable SRS_VHOST_HLS_HLS_FRAGMENT: \"5s\" is not a plain number of seconds; \
+         vhost.hls.hls_fragment is taken as 5",
+    ];
+    assert_eq!(warnings, expected);
+}
+
+#[test]
+fn a_fault_of_a_variable_names_it() {
+    let env = |name: &str| (name == "SRS_MAX_CONNECTIONS").then(|| "many".to_owned());
+    let report = report::test(&LoadOptions {
+        path: None,
+        env_only: true,
+        env: &env,
+        host: HOST,
+        read_file: &|_| panic!("no file is read without one"),
+    });
+    assert_eq!(report.status, 255);
+    let expected = "code=1023(ConfigInvalid) : environment variable SRS_MAX_CONNECTIONS: illegal max_connections \
+                    \"many\": not a number above 0";
+    assert_eq!(report.lines[0].1, expected);
+    assert_eq!(report.lines[1].1, "config file (environment) test is failed");
+}
+
+/// Samples with bytes changed, cut out and put in: whatever becomes of them, there is an answer, and a fault stands
+/// somewhere in a file.
+#[test]
+fn mutated_samples_never_panic() {
+    let mut random = fastrand::Rng::with_seed(1935);
+    let names: Vec<String> = samples().into_iter().filter(|name| name != "full.conf").collect();
+    let mut texts: Vec<Vec<u8>> = names.iter().map(|name| read_sample(Path::new(name)).unwrap()).collect();
+    texts.extend(cases("mistakes.txt").into_iter().map(|case| case.text));
+    texts.extend(cases("accepted.txt").into_iter().map(|case| case.text));
+    let (mut accepted, mut refused) = (0, 0);
+    for _ in 0..4000 {
+        let mut text = texts[random.usize(..texts.len())].clone();
+        for _ in 0..random.usize(1..6) {
+            mutate(&mut text, &mut random);
+        }
+        match load_text(text.clone()) {
+            Ok(_) => accepted += 1,
+            Err(fault) => {
+                refused += 1;
+                assert!(!fault.explain().is_empty());
+                if let Some(Place::Spot { source, line, .. }) = fault.place() {
+                    let lines = source.text().iter().filter(|byte| **byte == b'\n').count() + 1;
+                    assert!(*line >= 1 && *line as usize <= lines, "{fault}");
+                }
+            }
+        }
+    }
+    assert!(
+        accepted > 100 && refused > 100,
+        "{accepted} accepted, {refused} refused"
+    );
+}
+
+fn mutate(text: &mut Vec<u8>, random: &mut fastrand::Rng) {
+    const BYTES: &[u8] = b";{}\"'# \t\r\n\0\xff\xe2\x829-.:[]ao";
+    let at = random.usize(..=text.len());
+    let end = (at + random.usize(..12)).min(text.len());
+    match random.u8(..5) {
+        0 => text.insert(at, BYTES[random.usize(..BYTES.len())]),
+        1 => drop(text.drain(at..end)),
+        2 => {
+            let piece = text[at..end].to_vec();
+            let to = random.usize(..=text.len());
+            text.splice(to..to, piece);
+        }
+        3 if at < text.len() => text[at] = random.u8(..),
+        _ => text.truncate(text.len() - random.usize(..=text.len().min(8))),
     }
 }

@@ -1,5 +1,6 @@
 //! The table of directives: every name that the language knows, where it is allowed, what it holds, what it is when
-//! absent. Names are checked against it, typed values take their defaults from it, `trunk-conf/full.conf` is made of it.
+//! absent. Names are checked against it, typed values take their defaults from it, and `trunk-conf/full.conf` is made
+//! of it (see `tests/conf_reference.rs`).
 //!
 //! A row is added or changed in the files of `table/`, nowhere else.
 
@@ -34,7 +35,7 @@ pub struct Row {
     pub about: &'static str,
     /// Units, legal values and side effects; empty when there is no more to say.
     pub note: &'static str,
-    /// A value to show in the reference where there is no default; empty when there is one or none makes sense.
+    /// A value to show in the reference where there is no default; empty when none is needed.
     pub example: &'static str,
 }
 

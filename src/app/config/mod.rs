@@ -10,6 +10,7 @@ pub mod directive;
 pub mod endpoint;
 pub mod env;
 pub mod host;
+mod lexer;
 mod lint;
 pub mod load;
 mod nearest;

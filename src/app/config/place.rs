@@ -93,7 +93,7 @@ impl Place {
         };
         let text: Vec<char> = source.line(*line).chars().collect();
         let start = usize::try_from(*column).ok()?.saturating_sub(1).min(text.len());
-        let from = if start > SHOWN / 2 { start - SHOWN / 2 } else { 0 };
+        let from = start.saturating_sub(SHOWN / 2);
         let shown: String = text.iter().skip(from).take(SHOWN).map(|c| printable(*c)).collect();
         // A tab stays a tab, so that the carets stand under the token however wide the terminal makes it.
         let pad: String = text[from..start]

@@ -1,4 +1,4 @@
-//! The language's text, turned into a tree: words with their places, directives, blocks, included files.
+//! The language's text, turned into a tree: directives, blocks, included files.
 //!
 //! Nothing here knows a directive's name but `include`. The grammar is documented in `docs/config.md`.
 
@@ -7,21 +7,14 @@ use std::path::{Component, Path};
 use std::rc::Rc;
 
 use super::diagnostic::{Fault, Warning};
+pub use super::lexer::Word;
+use super::lexer::{End, Lexer, Statement};
 use super::place::{Place, Source};
 use crate::core::limits;
 use crate::kernel::error_code::ErrorCode;
 
 /// How a file's bytes are got; a reload passes one that reads off the thread.
 pub type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
-
-/// A name or an argument.
-#[derive(Clone, Debug)]
-pub struct Word {
-    /// The text without its quotes; bytes that are not UTF-8 are replaced.
-    pub text: String,
-    /// Where it stands.
-    pub place: Place,
-}
 
 /// A name, its arguments, and its block when it has one.
 #[derive(Clone, Debug)]
@@ -258,255 +251,145 @@ fn same_path(one: &str, other: &str) -> bool {
     plain(one).eq(plain(other))
 }
 
-/// The words up to a semicolon, a brace or the end of the file.
-struct Statement {
-    words: Vec<Word>,
-    end: End,
-    /// Where the end stands.
-    place: Place,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-#[derive(Clone, Copy)]
-enum End {
-    Semicolon,
-    Open,
-    Close,
-    File,
-}
-
-struct Lexer {
-    source: Rc<Source>,
-    at: usize,
-    line: u32,
-    column: u32,
-}
-
-/// A spot that a token begins at.
-#[derive(Clone, Copy)]
-struct Mark {
-    at: usize,
-    line: u32,
-    column: u32,
-}
-
-impl Lexer {
-    fn new(source: Rc<Source>) -> Self {
-        Lexer {
-            source,
-            at: 0,
-            line: 1,
-            column: 1,
-        }
+    fn no_files(_: &Path) -> io::Result<Vec<u8>> {
+        Err(io::ErrorKind::NotFound.into())
     }
 
-    fn statement(&mut self) -> Result<Statement, Fault> {
-        let mut words = Vec::new();
-        loop {
-            self.skip_blanks(&words)?;
-            let mark = self.mark();
-            let Some(byte) = self.peek() else {
-                return self.end_of_file(words, mark);
-            };
-            let end = match byte {
-                b';' | b'{' if words.is_empty() => {
-                    let message = format!("unexpected \"{}\": a directive needs a name", char::from(byte));
-                    return Err(Fault::at(&self.place(mark, 1), message));
-                }
-                b';' => End::Semicolon,
-                b'{' => End::Open,
-                b'}' => match words.last() {
-                    Some(word) => return Err(Self::unended(&words, word, "\"}\"", self.place(mark, 1))),
-                    None => End::Close,
-                },
-                b'"' | b'\'' => {
-                    self.quoted(byte, &mut words)?;
-                    continue;
-                }
-                _ => {
-                    self.bare(&mut words)?;
-                    continue;
-                }
-            };
-            self.bump();
-            let place = self.place(mark, 1);
-            return Ok(Statement { words, end, place });
-        }
+    fn tree(text: &[u8]) -> Vec<Directive> {
+        parse("a.conf", text.to_vec(), &no_files).unwrap().0.root
     }
 
-    /// Skips blanks and comments; an end of line is only allowed before the first word.
-    fn skip_blanks(&mut self, words: &[Word]) -> Result<(), Fault> {
-        while let Some(byte) = self.peek() {
-            match byte {
-                b' ' | b'\t' => self.bump(),
-                b'\r' | b'\n' => {
-                    if let Some(word) = words.last() {
-                        return Err(Self::unended(words, word, "end of line", Self::after(word)));
-                    }
-                    self.bump();
-                }
-                b'#' => {
-                    while self.peek().is_some_and(|byte| !is_newline(byte)) {
-                        self.bump();
-                    }
-                }
-                _ => break,
-            }
-        }
-        Ok(())
+    fn cause(text: &[u8], read_file: ReadFile<'_>) -> String {
+        parse("a.conf", text.to_vec(), read_file)
+            .map(drop)
+            .unwrap_err()
+            .to_string()
     }
 
-    fn bare(&mut self, words: &mut Vec<Word>) -> Result<(), Fault> {
-        let mark = self.mark();
-        while let Some(byte) = self.peek() {
-            if !is_blank(byte) && byte != b';' && byte != b'{' {
-                self.bump();
-                continue;
-            }
-            let is_name = words.is_empty();
-            words.push(self.word(mark, self.at));
-            // One line end right after the name is read as a blank; any later one is a fault.
-            if is_newline(byte) && is_name {
-                self.bump();
-            }
-            return Ok(());
-        }
-        words.push(self.word(mark, self.at));
-        Ok(())
+    #[test]
+    fn words_keep_their_text_and_place() {
+        let root = tree("# é\n\tname \"a b\" 'ü' c}#\"; block { x; }".as_bytes());
+        let words: Vec<String> = std::iter::once(&root[0].name)
+            .chain(&root[0].args)
+            .map(|word| format!("{} {}", word.place, word.text))
+            .collect();
+        let expected = [
+            "a.conf:2:2 name",
+            "a.conf:2:7 a b",
+            "a.conf:2:13 ü",
+            "a.conf:2:17 c}#\"",
+        ];
+        assert_eq!(words, expected);
+        assert_eq!(root[1].get("x").unwrap().name.place.to_string(), "a.conf:2:31");
+        assert!(root[1].get("y").is_none() && root[0].block.is_none());
     }
 
-    fn quoted(&mut self, quote: u8, words: &mut Vec<Word>) -> Result<(), Fault> {
-        let opening = self.mark();
-        self.bump();
-        let inside = self.mark();
-        loop {
-            match self.peek() {
-                None => return Err(self.unclosed_quote(quote, opening)),
-                Some(byte) if is_newline(byte) && !words.is_empty() => return Err(self.unclosed_quote(quote, opening)),
-                Some(byte) if byte == quote => break,
-                Some(_) => self.bump(),
+    #[test]
+    fn an_included_word_keeps_its_own_file() {
+        let read = |_: &Path| Ok(b"\n  x;".to_vec());
+        let (tree, _) = parse("a.conf", b"block { include b.conf c.conf; }".to_vec(), &read).unwrap();
+        let places: Vec<String> = tree.root[0]
+            .children()
+            .iter()
+            .map(|x| x.name.place.to_string())
+            .collect();
+        assert_eq!(places, ["b.conf:2:3", "c.conf:2:3"]);
+    }
+
+    #[test]
+    fn trees_are_compared_by_text_alone() {
+        let same = |one: &str, other: &str| same_blocks(&tree(one.as_bytes()), &tree(other.as_bytes()));
+        assert!(same("a 1; b { c; }", "a\n1;\n# x\nb {\n'c' ;}"));
+        for other in [
+            "a 1;",
+            "a 2; b { c; }",
+            "a 1; b { d; }",
+            "a 1; b c;",
+            "b { c; } a 1;",
+            "a 1 1; b { c; }",
+        ] {
+            assert!(!same("a 1; b { c; }", other), "{other}");
+        }
+        assert!(!same("a;", "a { }"));
+    }
+
+    #[test]
+    fn blocks_and_includes_are_bounded() {
+        let deep = |levels: usize| [b"a {".repeat(levels), b"}".repeat(levels)].concat();
+        assert_eq!(tree(&deep(limits::CONFIG_BLOCK_DEPTH)).len(), 1);
+        assert!(cause(&deep(limits::CONFIG_BLOCK_DEPTH + 1), &no_files).contains("nest deeper"));
+        // Each file includes the next one.
+        let chain = |last: usize| {
+            move |path: &Path| {
+                let number: usize = path.to_str().unwrap_or_default().parse().unwrap_or_default();
+                let next = if number < last {
+                    format!("include {};", number + 1)
+                } else {
+                    "x;".to_owned()
+                };
+                Ok(next.into_bytes())
             }
+        };
+        let include = b"include 1;".to_vec();
+        assert_eq!(
+            parse("a.conf", include.clone(), &chain(limits::CONFIG_INCLUDE_DEPTH))
+                .unwrap()
+                .0
+                .root
+                .len(),
+            1
+        );
+        let too_deep = cause(&include, &chain(limits::CONFIG_INCLUDE_DEPTH + 1));
+        assert!(too_deep.contains("deeper than 32: a.conf -> 1 -> 2 -> "), "{too_deep}");
+        // Each file includes the next one twice: the number of files doubles with each level.
+        let doubling = |path: &Path| {
+            let number: usize = path.to_str().unwrap_or_default().parse().unwrap_or_default();
+            Ok(format!("include {0} {0};", number + 1).into_bytes())
+        };
+        let doubled = cause(b"include 1;", &doubling);
+        assert!(
+            doubled.contains("deeper than") || doubled.contains("files are included"),
+            "{doubled}"
+        );
+    }
+
+    #[test]
+    fn sizes_are_bounded() {
+        let most = usize::try_from(limits::CONFIG_FILE_BYTES).unwrap();
+        assert!(cause(&vec![b' '; most + 1], &no_files).contains("too large"));
+        let large = |_: &Path| Ok(vec![b' '; most]);
+        assert!(cause(b"include b c d e;", &large).contains("\"e\" makes the configuration too large"));
+        let many = b"a;".repeat(limits::CONFIG_DIRECTIVES + 1);
+        assert!(cause(&many, &no_files).contains("directives"));
+    }
+
+    #[test]
+    fn every_prefix_has_an_answer() {
+        let text = "listen 1935 \"a b\" 'c';\r\nvhost é {\n# x\n\tplay { gop_cache on; }\n include b.conf;\n}\n";
+        let read = |_: &Path| Ok(b"x 1;".to_vec());
+        let mut accepted = 0;
+        for end in 0..=text.len() {
+            let prefix = text.as_bytes()[..end].to_vec();
+            accepted += usize::from(parse("a.conf", prefix, &read).is_ok());
         }
-        let end = self.at;
-        self.bump();
-        if end > inside.at {
-            let mut word = self.word(inside, end);
-            word.place = self.place(opening, self.column.saturating_sub(opening.column));
-            words.push(word);
-        }
-        let mark = self.mark();
-        match self.peek() {
-            None => Err(Fault::at(
-                &self.place(mark, 1),
-                "unexpected end of file after a closing quote",
-            )),
-            Some(byte) if is_blank(byte) || byte == b';' || byte == b'{' => Ok(()),
-            Some(_) => {
-                let message = format!("unexpected \"{}\" right after a closing quote", self.char_here());
-                let hint = "put a blank or \";\" there";
-                Err(Fault::at(&self.place(mark, 1), message).with_hint(hint))
+        // Nothing at all, the first directive, its line end, the whole with and without the last line end.
+        assert_eq!(accepted, 6);
+    }
+
+    #[test]
+    fn random_bytes_have_an_answer() {
+        let mut random = fastrand::Rng::with_seed(7);
+        for _ in 0..5000 {
+            let alphabet = b"ab \t\r\n;{}\"'#\xff\xc3";
+            let length = random.usize(..40);
+            let text = (0..length).map(|_| alphabet[random.usize(..alphabet.len())]).collect();
+            if let Err(fault) = parse("a.conf", text, &no_files) {
+                assert!(fault.explain().lines().count() >= 1);
             }
         }
     }
-
-    fn unclosed_quote(&self, quote: u8, opening: Mark) -> Fault {
-        let quote = char::from(quote);
-        let message = format!("the quote {quote} that opens here is not closed on its line");
-        Fault::at(&self.place(opening, 1), message)
-    }
-
-    fn end_of_file(&self, words: Vec<Word>, mark: Mark) -> Result<Statement, Fault> {
-        let place = self.place(mark, 1);
-        match words.last() {
-            Some(word) => Err(Self::unended(&words, word, "end of file", Self::after(word))),
-            None => Ok(Statement {
-                words,
-                end: End::File,
-                place,
-            }),
-        }
-    }
-
-    fn unended(words: &[Word], last: &Word, found: &str, place: Place) -> Fault {
-        let name = words.first().unwrap_or(last);
-        let message = format!("unexpected {found}: directive \"{}\" is not ended", name.text);
-        Fault::at(&place, message).with_hint(format!("put \";\" or \"{{\" after \"{}\"", last.text))
-    }
-
-    /// The spot right behind a word, where something is missing.
-    fn after(word: &Word) -> Place {
-        match &word.place {
-            Place::Spot {
-                source,
-                line,
-                column,
-                width,
-            } => Place::Spot {
-                source: source.clone(),
-                line: *line,
-                column: column.saturating_add(*width),
-                width: 1,
-            },
-            other => other.clone(),
-        }
-    }
-
-    fn word(&self, mark: Mark, end: usize) -> Word {
-        let bytes = self.source.text().get(mark.at..end).unwrap_or_default();
-        let width = self.column.saturating_sub(mark.column);
-        Word {
-            text: String::from_utf8_lossy(bytes).into_owned(),
-            place: self.place(mark, width),
-        }
-    }
-
-    fn char_here(&self) -> char {
-        let rest = self.source.text().get(self.at..).unwrap_or_default();
-        let head = rest.get(..rest.len().min(4)).unwrap_or_default();
-        String::from_utf8_lossy(head).chars().next().unwrap_or('?')
-    }
-
-    fn mark(&self) -> Mark {
-        Mark {
-            at: self.at,
-            line: self.line,
-            column: self.column,
-        }
-    }
-
-    fn place(&self, mark: Mark, width: u32) -> Place {
-        Place::Spot {
-            source: self.source.clone(),
-            line: mark.line,
-            column: mark.column,
-            width: width.max(1),
-        }
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.source.text().get(self.at).copied()
-    }
-
-    fn bump(&mut self) {
-        let Some(byte) = self.peek() else { return };
-        self.at += 1;
-        if byte == b'\n' {
-            self.line = self.line.saturating_add(1);
-            self.column = 1;
-        } else if !is_continuation(self.peek()) {
-            // Columns count characters: a character ends where no continuation byte of UTF-8 follows.
-            self.column = self.column.saturating_add(1);
-        }
-    }
-}
-
-fn is_newline(byte: u8) -> bool {
-    byte == b'\r' || byte == b'\n'
-}
-
-fn is_blank(byte: u8) -> bool {
-    byte == b' ' || byte == b'\t' || is_newline(byte)
-}
-
-fn is_continuation(byte: Option<u8>) -> bool {
-    byte.is_some_and(|byte| byte & 0xc0 == 0x80)
 }

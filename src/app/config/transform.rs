@@ -50,7 +50,7 @@ impl Old<'_> {
         ];
         self.drop_all(block, "stream_caster.", OF_GB28181);
         // The RTSP caster needs its range of ports; for the others it means nothing.
-        if !syntax::find(block, "caster").is_some_and(|caster| caster.arg_text() == "rtsp") {
+        if syntax::find(block, "caster").is_none_or(|caster| caster.arg_text() != "rtsp") {
             self.drop_all(block, "stream_caster.", &["rtp_port_min", "rtp_port_max"]);
         }
         for sip in block.iter_mut().filter(|directive| directive.name.text == "sip") {
@@ -234,5 +234,170 @@ fn word_like(word: &Word, text: &str) -> Word {
     Word {
         text: text.to_owned(),
         place: word.place.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    fn transformed(text: &str) -> (Tree, usize) {
+        let read = |_: &std::path::Path| Err(io::ErrorKind::NotFound.into());
+        let (mut tree, mut warnings) = syntax::parse("a.conf", text.as_bytes().to_vec(), &read).unwrap();
+        transform(&mut tree, &mut warnings);
+        (tree, warnings.len())
+    }
+
+    /// An old text, the new one that it means, and the number of warnings.
+    const SPELLINGS: &[(&str, &str, usize)] = &[
+        ("http_stream { enabled on; }", "http_server { enabled on; }", 1),
+        ("srt_server { tlpkdrop off; }", "srt_server { tlpktdrop off; }", 1),
+        (
+            "rtc_server { perf_stat on; queue_length 5; listen 1; }",
+            "rtc_server { listen 1; }",
+            2,
+        ),
+        (
+            "stream_caster { tcp_enable on; wait_keyframe on; rtp_idle_timeout 3; audio_enable on; rtp_port_max 6;
+             auto_create_channel on; rtp_port_min 5; caster gb28181; }",
+            "stream_caster { caster gb28181; }",
+            7,
+        ),
+        (
+            "stream_caster { caster rtsp; rtp_port_min 5; rtp_port_max 6; }",
+            "stream_caster { caster rtsp; rtp_port_min 5; rtp_port_max 6; }",
+            0,
+        ),
+        (
+            "stream_caster { sip { serial a; realm b; ack_timeout 1; keepalive_timeout 2; invite_port_fixed on;
+             query_catalog_interval 3; auto_play on; listen 1; } }",
+            "stream_caster { sip { listen 1; } }",
+            7,
+        ),
+        (
+            "stream_caster { host 1.2.3.4; }",
+            "stream_caster { sip { candidate 1.2.3.4; } }",
+            1,
+        ),
+        (
+            "stream_caster { host a; sip { candidate b; } }",
+            "stream_caster { sip { candidate b; } }",
+            1,
+        ),
+        (
+            "vhost a { http { enabled on; } }",
+            "vhost a { http_static { enabled on; } }",
+            1,
+        ),
+        (
+            "vhost a { http_remux { hstrs on; mount x; } }",
+            "vhost a { http_remux { mount x; } }",
+            1,
+        ),
+        (
+            "vhost a { refer b c; }",
+            "vhost a { refer { enabled on; all b c; } }",
+            1,
+        ),
+        (
+            "vhost a { refer_play b; refer_publish c; refer d; }",
+            "vhost a { refer { enabled on; play b; publish c; all d; } }",
+            3,
+        ),
+        ("vhost a { refer { all b; } }", "vhost a { refer { all b; } }", 0),
+        (
+            "vhost a { mr { enabled on; latency 5; } }",
+            "vhost a { publish { mr on; mr_latency 5; } }",
+            1,
+        ),
+        (
+            "vhost a { mr { latency 5; } publish { mr on; } }",
+            "vhost a { publish { mr on; mr_latency 5; } }",
+            1,
+        ),
+        (
+            "vhost a { publish_1stpkt_timeout 5; }",
+            "vhost a { publish { firstpkt_timeout 5; } }",
+            1,
+        ),
+        (
+            "vhost a { publish_normal_timeout 5; }",
+            "vhost a { publish { normal_timeout 5; } }",
+            1,
+        ),
+        (
+            "vhost a { time_jitter zero; mix_correct on; atc on; atc_auto on; mw_latency 1; gop_cache off;
+             gop_cache_max_frames 2; queue_length 3; send_min_interval 4; reduce_sequence_header on; }",
+            "vhost a { play { time_jitter zero; mix_correct on; atc on; atc_auto on; mw_latency 1; gop_cache off;
+             gop_cache_max_frames 2; queue_length 3; send_min_interval 4; reduce_sequence_header on; } }",
+            10,
+        ),
+        (
+            "vhost a { gop_cache off; play { gop_cache on; } }",
+            "vhost a { play { gop_cache on; } }",
+            1,
+        ),
+        (
+            "vhost a { forward b c; }",
+            "vhost a { forward { enabled on; destination b c; } }",
+            1,
+        ),
+        (
+            "vhost a { forward { destination b; } }",
+            "vhost a { forward { destination b; } }",
+            0,
+        ),
+        (
+            "vhost a { mode remote; origin b; token_traverse on; vhost c; debug_srs_upnode off; }",
+            "vhost a { cluster { mode remote; origin b; token_traverse on; vhost c; debug_srs_upnode off; } }",
+            5,
+        ),
+        (
+            "vhost a { nack { enabled off; no_copy off; } twcc { enabled off; } }",
+            "vhost a { rtc { nack off; nack_no_copy off; twcc off; } }",
+            2,
+        ),
+        (
+            "vhost a { rtc { aac transcode; bframe keep; } }",
+            "vhost a { rtc { rtmp_to_rtc on; keep_bframe on; } }",
+            2,
+        ),
+        (
+            "vhost a { rtc { aac discard; bframe x; } }",
+            "vhost a { rtc { rtmp_to_rtc off; keep_bframe off; } }",
+            2,
+        ),
+        ("play { } publish; vhost;", "play { } publish; vhost { }", 0),
+    ];
+
+    #[test]
+    fn old_spellings_become_new_ones() {
+        for (old, new, warnings) in SPELLINGS {
+            let (ours, told) = transformed(old);
+            let read = |_: &std::path::Path| Err(io::ErrorKind::NotFound.into());
+            let (wanted, _) = syntax::parse("b.conf", new.as_bytes().to_vec(), &read).unwrap();
+            assert!(syntax::same_blocks(&ours.root, &wanted.root), "{old}: {:#?}", ours.root);
+            assert_eq!(told, *warnings, "{old}");
+        }
+    }
+
+    #[test]
+    fn every_deprecated_row_is_rewritten() {
+        use crate::app::config::directive::{self, Status};
+        for row in directive::all().filter(|row| row.status == Status::Deprecated && row.parent() != "http_stream") {
+            let leaf = if row.kind.is_block() { "{ }" } else { "x;" };
+            let mut text = format!("{} {leaf}", row.name());
+            let mut parent = row.parent();
+            while !parent.is_empty() {
+                let (rest, name) = parent.rsplit_once('.').unwrap_or(("", parent));
+                text = format!("{name} {{ {text} }}");
+                parent = rest;
+            }
+            let (tree, _) = transformed(&text);
+            let (before, _) = syntax::parse("b.conf", text.clone().into_bytes(), &|_| unreachable!()).unwrap();
+            assert!(!syntax::same_blocks(&tree.root, &before.root), "{text} stays");
+        }
     }
 }

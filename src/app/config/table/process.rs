@@ -2,9 +2,9 @@
 
 rows! {
     "server_id"                        Text      "-"        own   restart Live "4+" built
-        "Stable id of this server instance" "absent: read from the file beside the pid file that ends in .id, else made up and written there" ["vid-0000001"];
+        "Stable id of this server" "absent: read from the file beside the pid file that ends in .id, else made up and written there" ["vid-0000001"];
     "pid"                              Text      "./objs/srs.pid" own   restart Live "1+" built
-        "Pid file, also used as instance lock";
+        "File that holds the process id and is locked while the server runs" "the service script reads this line";
     "ff_log_dir"                       Text      "./objs"   own   reload  Live "1+" unbuilt
         "Folder for logs of child processes" "/dev/null disables; file ffmpeg-*.log; next child start";
     "ff_log_level"                     Text      "info"     own   reload  Live "3+" unbuilt
@@ -16,31 +16,31 @@ rows! {
     "srs_log_level_v2"                 Text      "-"        ["SRS_SRS_LOG_LEVEL_V2", "SRS_LOG_LEVEL_V2"] restart Live "5+" built
         "Least severity that is logged, by the new names; stronger than srs_log_level" "trace debug info warn error; another text turns the log off" ["info"];
     "srs_log_file"                     Text      "./objs/srs.log" ["SRS_SRS_LOG_FILE", "SRS_LOG_FILE"] restart Live "1+" built
-        "Log file path when tank is file" "empty rejected when tank is file";
+        "File that the log is appended to, when srs_log_tank is file";
     "max_connections"                  Int       "1000"     own   reload  Live "1+" built
         "How many clients may be connected at a time" "above 0; 128 more than this must stay below the limit of open files";
     "daemon"                           Flag      "on"       own   restart Live "1+" built
-        "Detach from terminal at start" "off in a container (see disable_daemon_for_docker) and without a file; not together with asprocess";
+        "Run in the background" "off in a container (see disable_daemon_for_docker) and without a file; not together with asprocess";
     "utc_time"                         Flag      "off"      own   restart Live "2+" built
-        "Use UTC in logs and path templates" "logs use the value of the start; path templates follow a reload";
+        "UTC instead of local time in the log and in path templates" "logs use the value of the start; path templates follow a reload";
     "pithy_print_ms"                   Millis    "10000"    own   reload  Live "2+" built
         "Time between the progress lines of each kind of client";
     "work_dir"                         Text      "./"       own   restart Live "2+" built
-        "Directory to chdir into at start" "chdir before log opens";
+        "Directory that the server goes to at the start" "before it opens the log, so other paths are relative to it";
     "asprocess"                        Flag      "off"      own   restart Live "2+" built
-        "Quit when parent process goes away" "clash with daemon; parent pid 1 at start is an error";
+        "End when the parent process ends" "not together with daemon; started by process 1 is an error";
     "empty_ip_ok"                      Flag      "on"       own   reload  Live "3+" built
-        "Tolerate clients whose IP is unreadable";
+        "Serve clients whose address the system does not tell";
     "in_docker"                        Flag      "off"      own   restart Live "4+" built
-        "Treat host as docker container" "detection by cgroup file when unset";
+        "Behave as in a container" "off: the server looks at its control group";
     "grace_start_wait"                 Millis    "2300"     own   reload  Live "3+" built
-        "Wait before graceful quit closes listeners";
+        "Graceful end: wait before the listeners close";
     "grace_final_wait"                 Millis    "3200"     own   reload  Live "3+" built
-        "Wait at end of graceful quit";
+        "Graceful end: wait after the last client has left";
     "force_grace_quit"                 Flag      "off"      own   reload  Live "3+" built
-        "Make SIGTERM quit gracefully too";
+        "SIGTERM waits for clients as SIGQUIT does";
     "disable_daemon_for_docker"        Flag      "on"       own   restart Live "3+" built
-        "Ignore daemon flag inside docker";
+        "In a container, stay in the foreground whatever daemon says";
     "inotify_auto_reload"              Flag      "off"      own   restart Live "3+" unbuilt
         "Watch config file and reload on change" "Linux; 3 s settle time";
     "auto_reload_for_docker"           Flag      "on"       own   restart Live "3+" unbuilt
@@ -52,9 +52,9 @@ rows! {
     "first_wait_for_qlv"               Seconds   "300"      own   restart Live "4+" unbuilt
         "Delay before first version query" "next every 3600 s";
     "include"                          List      "-"        none  reload  Live "5+" built
-        "Splice other files in place" "allowed in every block; paths are relative to the working directory of the process" ["./conf/part.conf"];
+        "Put the text of other files here" "allowed in every block; paths are relative to the working directory of the process" ["./conf/part.conf"];
     "is_full"                          Flag      "off"      none  restart Live "4+" built
-        "Marks a reference that is not meant to be run; the server refuses it" "on: server refuses to run";
+        "Marks a reference that is not meant to be run; the server refuses it" "checked last, also by -t";
     "listen"                           List      "(required)" own   reload  Live "1+" built
         "Where RTMP clients are awaited" "port, ip:port or [ipv6]:port, several allowed; a reload re-opens all of them" ["1935"];
     "chunk_size"                       Int       "60000"    ["SRS_VHOST_CHUNK_SIZE"] reload  Live "1+" built

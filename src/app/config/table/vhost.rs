@@ -2,19 +2,19 @@
 
 rows! {
     "vhost"                            Block     "-"        none  reload  Live "1+" built
-        "A virtual host; its argument is the name" "repeatable; __defaultVhost__ catches the rest; add/remove on reload";
+        "A virtual host; its argument is the name" "repeatable; __defaultVhost__ serves all names without a vhost of their own";
     "vhost.enabled"                    Flag      "on"       none  reload  Live "1+" built
-        "Accept clients of this vhost" "off equals unknown vhost, also on reload";
+        "Whether clients are accepted" "off: they are refused as if there were no such vhost";
     "vhost.min_latency"                Flag      "off"      own   reload  Live "2+" built
         "Deliver each message at once instead of in batches" "default on for WebRTC sessions";
     "vhost.tcp_nodelay"                Flag      "off"      own   reload  Live "2+" built
-        "Set TCP_NODELAY on players";
+        "Set TCP_NODELAY on the sockets of players";
     "vhost.chunk_size"                 Int       "60000"    own   reload  Live "1+" built
-        "Outgoing RTMP chunk size, bytes" "unset: global chunk_size; new connections";
+        "Size of outgoing RTMP chunks, bytes" "128..65536, else a warning; absent: the global chunk_size; new connections";
     "vhost.in_ack_size"                Int       "0"        own   reload  Live "3+" built
-        "Window we ask peer to acknowledge" "0: not sent; new connections";
+        "Bytes after which the peer is asked to acknowledge" "0: it is not asked; new connections";
     "vhost.out_ack_size"               Int       "2500000"  own   reload  Live "3+" built
-        "Window ack size sent to peer" "new connections";
+        "Window of acknowledgement that the peer is told, bytes" "0: it is not told; new connections";
     "vhost.cluster"                    Block     "-"        none  reload  Live "3+" unbuilt
         "Edge and origin-cluster section";
     "vhost.cluster.mode"               Text      "local"    none  restart Live "3+" unbuilt
@@ -48,45 +48,45 @@ rows! {
     "vhost.forward.refer"              Text      "-"        none  restart Removed "1-2" built
         "Tolerated name in forward block, without effect";
     "vhost.play"                       Block     "-"        none  reload  Live "3+" built
-        "Player side section";
+        "What players get";
     "vhost.play.gop_cache"             Flag      "on"       own   reload  Live "3+" built
         "Keep the newest group of pictures, so that players start at once";
     "vhost.play.gop_cache_max_frames"  Int       "2500"     own   reload  Live "5+" built
         "Frames that the kept group of pictures may have" "0: no limit";
     "vhost.play.queue_length"          Seconds   "30"       own   reload  Live "3+" built
-        "Player queue bound" "older data dropped";
+        "Media that may wait for a slow player" "one that falls behind further jumps ahead";
     "vhost.play.time_jitter"           Text      "full"     own   reload  Live "3+" built
-        "Timestamp correction for players" "full zero off; other text: off";
+        "How timestamps are corrected for players" "full: start near zero, never backwards, no gaps; zero: start at zero; off: untouched, as any other text";
     "vhost.play.atc"                   Flag      "off"      own   reload  Live "3+" built
-        "Pass encoder timestamps untouched";
+        "Pass the timestamps of the encoder on untouched";
     "vhost.play.mix_correct"           Flag      "off"      own   reload  Live "3+" built
-        "Reorder audio and video by timestamp";
+        "Put audio and video in the order of their timestamps";
     "vhost.play.atc_auto"              Flag      "off"      own   reload  Live "3+" built
-        "Turn atc on by metadata bravo_atc";
+        "Let the metadata of a stream turn atc on" "by bravo_atc with the text true";
     "vhost.play.mw_latency"            Millis    "350"      own   reload  Live "3+" built
         "How long messages are gathered into one write" "0 with min_latency and for WebRTC sessions, unless set";
     "vhost.play.mw_msgs"               Int       "8"        own   reload  Live "4+" built
         "How many messages are gathered into one write at least" "0 with min_latency, 1 for WebRTC sessions, unless set; at most 128";
     "vhost.play.send_min_interval"     FractionalMillis "0"        own   reload  Live "3+" built
-        "Minimum gap between sends";
+        "Shortest time between two messages to a player" "0: no limit";
     "vhost.play.reduce_sequence_header" Flag      "off"      own   reload  Live "3+" built
-        "Do not repeat equal sequence headers";
+        "Leave out sequence headers that equal the last one";
     "vhost.publish"                    Block     "-"        none  reload  Live "2+" built
-        "Publisher side section";
+        "What publishers must do";
     "vhost.publish.mr"                 Flag      "off"      own   reload  Live "3+" built
         "Gather what publishers send into large reads";
     "vhost.publish.mr_latency"         Millis    "350"      own   reload  Live "3+" built
         "How long data is gathered into one read";
     "vhost.publish.firstpkt_timeout"   Millis    "20000"    own   reload  Live "3+" built
-        "Limit until first media packet";
+        "How long a publisher may take until its first media message";
     "vhost.publish.normal_timeout"     Millis    "5000"     own   reload  Live "3+" built
-        "Limit between media packets";
+        "How long a publisher may be silent after that";
     "vhost.publish.parse_sps"          Flag      "on"       own   reload  Live "2+" built
-        "Read size and profile from SPS" "next sequence header";
+        "Read size and profile from the parameter sets of the video" "from the next sequence header on";
     "vhost.publish.try_annexb_first"   Flag      "on"       own   reload  Live "5+" built
-        "Try Annex B before AVCC" "new streams";
+        "Look for Annex B start codes before length prefixes" "new streams";
     "vhost.publish.kickoff_for_idle"   FractionalSeconds "0"        own   reload  Live "5+" built
-        "Drop publisher without viewers after" "0: never; clash with forward";
+        "Drop a publisher that has no player for this long" "0: never; not together with forward";
     "vhost.refer"                      Block     "-"        none  reload  Live "1+" unbuilt
         "Who may play or publish, by web page" "old spelling: refer a b;";
     "vhost.refer.enabled"              Flag      "off"      none  reload  Live "3+" unbuilt
