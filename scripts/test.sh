@@ -56,7 +56,7 @@ if [ ${#failed_steps[@]} -gt 0 ]; then
     exit 1
 fi
 [ -n "$filter" ] || static_checks
-step 'build' 'The compiler says what is wrong.' cargo test --quiet --no-run --all-targets
+step 'build' 'The compiler says what is wrong.' cargo test --quiet --no-run --tests
 step 'unit tests, tidy, configuration' 'The failing test is named above; run it alone with: scripts/test.sh NAME' \
     run_tests unit default 'not binary(e2e)' --lib --bins --test tidy --test conf
 [ -n "$filter" ] || step 'examples in the documentation' 'The failing example is named above.' \

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::support::bystander::Bystander;
 use crate::support::port::Port;
-use crate::support::program::{Ended, run};
+use crate::support::program::{Ended, run, run_starter};
 use crate::support::server::{PROGRAM, Setup};
 use crate::support::wait::wait_for;
 use crate::support::workdir::{WorkDir, repository};
@@ -51,7 +51,7 @@ impl Installed {
     fn script(&self, argument: &str) -> Ended {
         let mut command = Command::new(self.prefix.join("etc/init.d/srs"));
         // From anywhere, as the system calls it.
-        run("init-script", &self.prefix, 45, command.arg(argument).current_dir("/"))
+        run_starter("init-script", &self.prefix, 45, command.arg(argument).current_dir("/"))
     }
 
     fn pid(&self) -> Option<String> {

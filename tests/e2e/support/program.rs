@@ -15,6 +15,8 @@ pub struct Program {
     name: String,
     child: Child,
     output: PathBuf,
+    /// Whether what the program started may outlive it.
+    leaves_children: bool,
 }
 
 /// How a program ended, and everything that it printed (both streams).
@@ -75,6 +77,7 @@ impl Program {
             name: name.to_owned(),
             child,
             output,
+            leaves_children: false,
         }
     }
 
@@ -129,6 +132,9 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
+        if self.leaves_children && !self.is_running() {
+            return;
+        }
         // The group may hold the program's own children, even when the program itself has ended.
         let _ = killpg(Pid::from_raw(self.pid() as i32), Signal::SIGKILL);
         let _ = self.child.wait();
@@ -142,6 +148,14 @@ impl Drop for Program {
 #[track_caller]
 pub fn run(name: &str, folder: &Path, seconds: u64, command: &mut Command) -> Ended {
     Program::start(name, folder, command).wait(seconds)
+}
+
+/// [`run`] of a program that starts a daemon: what it leaves running is the caller's to end.
+#[track_caller]
+pub fn run_starter(name: &str, folder: &Path, seconds: u64, command: &mut Command) -> Ended {
+    let mut program = Program::start(name, folder, command);
+    program.leaves_children = true;
+    program.wait(seconds)
 }
 
 /// The last lines of a text.
