@@ -6,7 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener as StdListener, TcpStream as St
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrStorage, sockopt};
+use nix::sys::socket::{self, AddressFamily, MsgFlags, SockFlag, SockType, SockaddrStorage, sockopt};
 
 use super::clock::Moment;
 use super::coroutine::{self, Waker};
@@ -230,7 +230,7 @@ impl TcpStream {
     pub fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
         let mut rest = bytes;
         while !rest.is_empty() {
-            let count = self.write_some(|stream| io::Write::write(&mut &*stream, rest))?;
+            let count = self.write_some(|stream| send(stream, &[IoSlice::new(rest)]))?;
             rest = &rest[count..];
         }
         Ok(())
@@ -244,7 +244,7 @@ impl TcpStream {
         let mut rest = slices;
         IoSlice::advance_slices(&mut rest, 0);
         while !rest.is_empty() {
-            let count = self.write_some(|stream| io::Write::write_vectored(&mut &*stream, rest))?;
+            let count = self.write_some(|stream| send(stream, rest))?;
             IoSlice::advance_slices(&mut rest, count);
         }
         Ok(())
@@ -257,7 +257,7 @@ impl TcpStream {
     pub fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let slot = &self.registration.slot;
         while slot.writable.get() {
-            match io::Write::write_vectored(&mut &self.inner, slices) {
+            match send(&self.inner, slices) {
                 Ok(count) => {
                     self.sent.set(self.sent.get() + count as u64);
                     return Ok(count);
@@ -349,6 +349,16 @@ impl AsRawFd for TcpStream {
     fn as_raw_fd(&self) -> RawFd {
         self.inner.as_raw_fd()
     }
+}
+
+/// One system call that does not wait. Of the calls that send, `send` is the cheapest by far for a single piece.
+fn send(socket: &StdStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    let (fd, flags) = (socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL);
+    let sent = match slices {
+        [only] => socket::send(fd, only, flags),
+        many => socket::sendmsg::<()>(fd, many, &[], flags, None),
+    };
+    Ok(sent?)
 }
 
 fn deadline(timeout: &Cell<Option<Duration>>) -> Moment {
