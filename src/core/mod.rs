@@ -4,8 +4,10 @@
 
 pub mod clock;
 pub mod coroutine;
+pub mod file;
 pub mod id;
 pub mod limits;
+pub mod log_file;
 pub mod offload;
 pub mod process;
 mod reactor;
