@@ -236,7 +236,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use std::io::Read;
-    use std::os::fd::OwnedFd;
 
     use super::*;
 
@@ -308,7 +307,7 @@ mod tests {
         let (read, write) = nix::unistd::pipe().unwrap();
         let log = LogFile::with_sink(Sink {
             path: None,
-            file: OwnedFd::from(write).into(),
+            file: write.into(),
         });
         log.start_background();
         let line = [b'x'; 1023];
