@@ -4,6 +4,7 @@
 
 pub mod clock;
 pub mod coroutine;
+pub mod dns;
 pub mod file;
 pub mod id;
 pub mod limits;
