@@ -17,3 +17,4 @@ pub mod setup;
 pub mod signal;
 pub mod sync;
 pub mod tcp;
+pub mod udp;
