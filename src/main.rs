@@ -93,7 +93,7 @@ fn run(arguments: &Arguments) -> Result<u8> {
     let _pid_file = acquire_pid_file(process).wrap("run")?;
     let server_id = identity::server_id(process);
     log::info!("server cid={}, pid={}, server_id={server_id}", ContextId::current(), std::process::id());
-    tank::go_background().io_wrap(ErrorCode::StThreadCreate, || "start the log's thread".into())?;
+    tank::start_background();
 
     let context = ContextId::current();
     let follow = process.asprocess.then_some(parent);

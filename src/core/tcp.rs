@@ -69,10 +69,12 @@ impl TcpListener {
     /// The next connection. Yields.
     ///
     /// # Errors
-    /// `ConnectionAborted` when the coroutine is interrupted; the system's otherwise, such as no free descriptor.
+    /// `ConnectionAborted` when the coroutine is interrupted; the system's otherwise, such as no free descriptor, after
+    /// which the caller should sleep.
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         let slot = &self.registration.slot;
         loop {
+            coroutine::check_interrupt()?;
             slot.wait_readable(Moment::NEVER)?;
             match self.inner.accept() {
                 Ok((stream, peer)) => {
@@ -83,7 +85,11 @@ impl TcpListener {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // The peer left between its SYN and our accept.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(error) => return Err(error),
+                Err(error) => {
+                    // The queue is as full as before: a caller that tries again at once must not stop the server.
+                    coroutine::yield_now();
+                    return Err(error);
+                }
             }
         }
     }
@@ -172,6 +178,8 @@ impl TcpStream {
     /// # Errors
     /// `TimedOut`, `ConnectionAborted` on an interrupt, or the system's.
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        // A peer that always has input would never let the coroutine wait, and so never end.
+        coroutine::check_interrupt()?;
         let deadline = deadline(&self.read_timeout);
         loop {
             if let Some(count) = self.try_read(buffer)? {
