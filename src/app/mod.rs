@@ -1,3 +1,13 @@
 //! What the server does with it: config, listeners, sources and consumers, connections.
 
+pub mod cli;
+pub mod clients;
 pub mod config;
+pub mod identity;
+pub mod listener;
+pub mod monitor;
+pub mod pithy;
+pub mod rtmp;
+
+pub mod server;
+pub mod source;

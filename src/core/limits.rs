@@ -18,6 +18,8 @@ pub const RTMP_AGGREGATE_DEPTH: usize = 1;
 pub const AMF_DEPTH: usize = 64;
 /// How many values one AMF message may hold, over all its objects and arrays.
 pub const AMF_VALUES: usize = 65_536;
+/// How many ModEx prefixes one enhanced audio or video message may have.
+pub const FLV_MOD_EX_CHAIN: usize = 8;
 /// Bytes of the proxy prefix before the RTMP handshake.
 pub const RTMP_PROXY_BYTES: usize = 1024;
 /// Parameter sets kept for one stream, over VPS, SPS and PPS.
@@ -28,11 +30,20 @@ pub const CONFIG_INCLUDE_DEPTH: usize = 32;
 pub const CONFIG_BLOCK_DEPTH: usize = 32;
 /// The largest config file, bytes.
 pub const CONFIG_FILE_BYTES: u64 = 16 << 20;
+/// All files of one configuration together, bytes; a file that is included twice counts twice.
+pub const CONFIG_TOTAL_BYTES: u64 = 64 << 20;
+/// How many files one configuration may include, over all levels.
+pub const CONFIG_INCLUDES: usize = 4096;
+/// How many directives one configuration may hold.
+pub const CONFIG_DIRECTIVES: usize = 1 << 20;
 /// The longest log line, bytes; longer ones are dropped as SRS does.
 pub const LOG_LINE_BYTES: usize = 8192;
 /// Log bytes that may wait for a slow disk before lines are dropped (and counted).
 pub const LOG_BACKLOG_BYTES: usize = 8 << 20;
+/// Jobs of one class (disk, names, processes) that may wait for a thread.
+pub const OFFLOAD_JOBS: usize = 65_536;
 
 const _: () = assert!(RTMP_CHUNK_BYTES_MIN <= RTMP_CHUNK_BYTES_MAX);
 const _: () = assert!(RTMP_COMMAND_BYTES < RTMP_MESSAGE_BYTES);
+const _: () = assert!(CONFIG_FILE_BYTES <= CONFIG_TOTAL_BYTES);
 const _: () = assert!(RTMP_PARTIAL_BYTES > RTMP_MESSAGE_BYTES);

@@ -2,5 +2,16 @@
 //!
 //! This layer never logs; it returns `std::io::Error`, and `kernel` wraps it. It is the only layer with `unsafe`.
 
+pub mod clock;
+pub mod coroutine;
 pub mod id;
 pub mod limits;
+pub mod line_writer;
+pub mod offload;
+pub mod process;
+mod reactor;
+pub mod runtime;
+pub mod setup;
+pub mod signal;
+pub mod sync;
+pub mod tcp;

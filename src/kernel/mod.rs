@@ -5,3 +5,6 @@ pub mod codec;
 pub mod error;
 pub mod error_code;
 pub mod flv;
+pub mod frame;
+pub mod log;
+pub mod rate;

@@ -1,1 +1,109 @@
 //! The configuration: text to tree, checked against one table of directives, read into typed snapshots.
+//!
+//! The way of a file: [`syntax`] makes a tree of it, `transform` rewrites old spellings, `check` refuses what is
+//! illegal, `lint` warns about what is accepted but odd, and [`section`] reads the values once. Nothing looks up a
+//! string after that: the server holds a [`Config`]. A reload does the same with new bytes and compares.
+
+mod check;
+pub mod diagnostic;
+pub mod directive;
+pub mod endpoint;
+pub mod env;
+pub mod host;
+mod lexer;
+mod lint;
+pub mod load;
+mod nearest;
+mod origin;
+pub mod place;
+pub mod report;
+mod scope;
+pub mod section;
+pub mod syntax;
+mod table;
+mod transform;
+mod value;
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+pub use self::endpoint::Endpoint;
+pub use self::host::Host;
+pub use self::load::{LoadOptions, Loaded, read_file};
+pub use self::origin::Origin;
+use self::scope::Scope;
+use self::section::log::Log;
+use self::section::process::Process;
+use self::section::vhost::{DEFAULT_VHOST, Vhost, read_chunk_size};
+
+/// All settings of a server, as they were when the configuration was loaded.
+#[derive(Debug)]
+pub struct Config {
+    /// How the process runs.
+    pub process: Process,
+    /// Where the log goes.
+    pub log: Log,
+    /// Where RTMP clients are awaited; only a server without a file may have none.
+    pub listen: Vec<Endpoint>,
+    /// How many clients may be connected at a time, above 0.
+    pub max_connections: u32,
+    /// The size of RTMP chunks that we send where no vhost says another, bytes, from 128.
+    pub chunk_size: u32,
+    /// The time between the progress lines of each kind of client.
+    pub pithy_print: Duration,
+    vhosts: Vec<Rc<Vhost>>,
+    by_name: HashMap<String, usize>,
+}
+
+impl Config {
+    /// Reads, checks and types a configuration.
+    ///
+    /// # Errors
+    /// `ConfigInvalid` or `FileOpen`, with the place in the file. [`load::load`] gives the same as a
+    /// [`diagnostic::Fault`], which can also show the line.
+    pub fn load(options: &LoadOptions<'_>) -> crate::kernel::error::Result<Loaded> {
+        Ok(load::load(options)?)
+    }
+
+    /// The vhost that serves a name: the one of that name, else the default one; `None` when there is neither, or
+    /// when that one is disabled.
+    pub fn vhost(&self, name: &str) -> Option<Rc<Vhost>> {
+        let index = self.by_name.get(name).or_else(|| self.by_name.get(DEFAULT_VHOST))?;
+        self.vhosts.get(*index).filter(|vhost| vhost.enabled).cloned()
+    }
+
+    /// All vhosts in the order of the file, disabled ones too; of two with one name the first.
+    pub fn vhosts(&self) -> &[Rc<Vhost>] {
+        &self.vhosts
+    }
+
+    fn read(root: &Scope<'_>, host: &Host) -> Self {
+        let chunk_size = read_chunk_size(root);
+        let mut vhosts = Vec::new();
+        let mut by_name = HashMap::new();
+        for block in root.every("vhost") {
+            let name = block.arg_text();
+            if !by_name.contains_key(name) {
+                by_name.insert(name.to_owned(), vhosts.len());
+                let scope = root.inside("vhost", block.children());
+                vhosts.push(Rc::new(Vhost::read(name, &scope, chunk_size)));
+            }
+        }
+        let listen = root.list("listen");
+        Config {
+            process: Process::read(root, host),
+            log: Log::read(root, host),
+            // The check has refused what does not parse.
+            listen: listen
+                .iter()
+                .filter_map(|given| Endpoint::parse(&given.text).ok())
+                .collect(),
+            max_connections: root.size("max_connections"),
+            chunk_size,
+            pithy_print: root.duration("pithy_print_ms"),
+            vhosts,
+            by_name,
+        }
+    }
+}

@@ -1,1 +1,5 @@
 //! RTMP (Adobe RTMP specification 1.0; Enhanced RTMP v2): handshake, chunk stream, messages, sessions, URLs.
+
+pub mod chunk;
+pub mod handshake;
+pub mod url;

@@ -1,0 +1,187 @@
+//! The command line, as scripts that start SRS use it.
+
+use crate::kernel::error::{Error, Result};
+use crate::kernel::error_code::ErrorCode;
+
+/// The version that `-v` prints: the one whose behaviour this server keeps.
+pub const VERSION: &str = "7.0.18";
+/// The signature that `-g` prints and that the log begins with.
+pub const SIGNATURE: &str = "SRS/7.0.18(Hang)";
+
+/// What the process is to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Print the usage.
+    Help,
+    /// Print the version.
+    Version,
+    /// Print the signature.
+    Signature,
+    /// Test the configuration.
+    Test,
+    /// Serve.
+    Run,
+}
+
+/// The parsed command line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Arguments {
+    /// What to do.
+    pub action: Action,
+    /// The configuration file of `-c`.
+    pub config: Option<String>,
+    /// `-e`: the environment alone is the configuration.
+    pub env_only: bool,
+}
+
+#[derive(Default)]
+struct Seen {
+    help: bool,
+    version: bool,
+    signature: bool,
+    test: bool,
+    env_only: bool,
+    config: Option<String>,
+}
+
+/// Reads the arguments that follow the program's name. Short options may be glued (`-tc FILE`); of a long one only the
+/// first letter counts; a word without a dash asks for help unless an option follows.
+///
+/// # Errors
+/// [`ErrorCode::ConfigInvalid`] for an option that does not exist, or `-c` without a file.
+pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Arguments> {
+    let mut arguments = arguments.into_iter();
+    let mut seen = Seen::default();
+    let mut any = false;
+    while let Some(argument) = arguments.next() {
+        any = true;
+        match argument.strip_prefix('-') {
+            None => seen.help = true,
+            Some(rest) => match rest.strip_prefix('-') {
+                Some(long) => {
+                    let first = long.get(..long.chars().next().map_or(0, char::len_utf8)).unwrap_or_default();
+                    read_letters(first, &argument, &mut arguments, &mut seen)?;
+                }
+                None => read_letters(rest, &argument, &mut arguments, &mut seen)?,
+            },
+        }
+    }
+    let action = match seen {
+        _ if !any => Action::Help,
+        Seen { help: true, .. } => Action::Help,
+        Seen { version: true, .. } => Action::Version,
+        Seen { signature: true, .. } => Action::Signature,
+        Seen { test: true, .. } => Action::Test,
+        _ => Action::Run,
+    };
+    Ok(Arguments { action, config: seen.config, env_only: seen.env_only })
+}
+
+fn read_letters(
+    letters: &str,
+    argument: &str,
+    rest: &mut impl Iterator<Item = String>,
+    seen: &mut Seen,
+) -> Result<()> {
+    for (index, letter) in letters.char_indices() {
+        match letter {
+            'h' | '?' => {
+                seen.help = true;
+                continue;
+            }
+            'v' | 'V' => seen.version = true,
+            'g' | 'G' => seen.signature = true,
+            't' => seen.test = true,
+            'e' => seen.env_only = true,
+            'c' => {
+                let glued = &letters[index + 1..];
+                let file = if glued.is_empty() { rest.next() } else { Some(glued.to_owned()) };
+                let missing = || Error::new(ErrorCode::ConfigInvalid, "option -c needs a file name");
+                seen.config = Some(file.ok_or_else(missing)?);
+                seen.help = false;
+                return Ok(());
+            }
+            _ => {
+                let text = format!("unknown option '{letter}' in '{argument}', see {} -h", program());
+                return Err(Error::new(ErrorCode::ConfigInvalid, text));
+            }
+        }
+        seen.help = false;
+    }
+    Ok(())
+}
+
+fn program() -> String {
+    std::env::args().next().unwrap_or_else(|| "srs".to_owned())
+}
+
+/// The usage text.
+pub fn help() -> String {
+    let program = program();
+    format!(
+        "{SIGNATURE}, a live media server; this is srs-may {}, MIT licence.\n\
+         Usage: {program} <-h?vVgGe>|<[-t] -c FILE>\n\
+         Options:\n\
+         \x20 -?, -h, --help      Show this help and exit\n\
+         \x20 -v, -V, --version   Show the version and exit\n\
+         \x20 -g, -G              Show the server's signature and exit\n\
+         \x20 -t                  Test the configuration file and exit\n\
+         \x20 -e                  Take the configuration from the environment only\n\
+         \x20 -c FILE             The configuration file\n\
+         For example:\n\
+         \x20 {program} -v\n\
+         \x20 {program} -t -c conf/srs.conf\n\
+         \x20 {program} -c conf/srs.conf\n\
+         \x20 env SRS_LISTEN=1935 {program} -e\n",
+        env!("CARGO_PKG_VERSION"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Arguments {
+        parse(line.split_whitespace().map(str::to_owned)).unwrap()
+    }
+
+    #[test]
+    fn actions_by_precedence() {
+        for (line, action) in [
+            ("", Action::Help),
+            ("-h", Action::Help),
+            ("-?", Action::Help),
+            ("--help", Action::Help),
+            ("word", Action::Help),
+            ("-v", Action::Version),
+            ("-V", Action::Version),
+            ("--version", Action::Version),
+            ("-g", Action::Signature),
+            ("-G -t -c a", Action::Signature),
+            ("-t -c a", Action::Test),
+            ("-c a", Action::Run),
+            ("word -c a", Action::Run),
+            ("-e", Action::Run),
+        ] {
+            assert_eq!(parsed(line).action, action, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn files_are_glued_or_follow() {
+        for line in ["-c conf/a.conf", "-cconf/a.conf", "-tc conf/a.conf", "-tcconf/a.conf"] {
+            assert_eq!(parsed(line).config.as_deref(), Some("conf/a.conf"), "{line:?}");
+        }
+        assert!(parsed("-tc a").action == Action::Test);
+        assert!(parsed("-e").env_only);
+    }
+
+    #[test]
+    fn what_is_unknown_is_named() {
+        for line in ["-x", "-tx", "--xyz", "-c"] {
+            let error = parse(line.split_whitespace().map(str::to_owned)).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::ConfigInvalid, "{line}");
+        }
+        assert!(parse(["-tx".to_owned()]).unwrap_err().message().contains("'x' in '-tx'"));
+    }
+}

@@ -1,0 +1,55 @@
+//! What a configuration is checked against on the machine that it shall run on.
+
+use std::fs;
+
+use nix::ifaddrs::getifaddrs;
+use nix::sys::resource::{Resource, getrlimit};
+
+/// Facts of the machine; tests make them up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// How many files the process may have open.
+    pub open_files: u64,
+    /// How many addresses the machine has, loopback ones only if there are no others.
+    pub addresses: usize,
+    /// Whether the process runs in a container.
+    pub in_docker: bool,
+}
+
+impl Host {
+    /// Asks the operating system; what it does not tell does not refuse a configuration.
+    pub fn detect() -> Self {
+        Host {
+            open_files: getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft),
+            addresses: count_addresses(),
+            in_docker: fs::read_to_string("/proc/1/cgroup").is_ok_and(|text| text.contains("/docker")),
+        }
+    }
+}
+
+fn count_addresses() -> usize {
+    let Ok(interfaces) = getifaddrs() else { return 1 };
+    let (mut outside, mut loopback) = (0, 0);
+    for interface in interfaces {
+        let Some(address) = interface.address else { continue };
+        let is_loopback = match (address.as_sockaddr_in(), address.as_sockaddr_in6()) {
+            (Some(v4), _) => v4.ip().is_loopback(),
+            (_, Some(v6)) => v6.ip().is_loopback(),
+            _ => continue,
+        };
+        *(if is_loopback { &mut loopback } else { &mut outside }) += 1;
+    }
+    if outside > 0 { outside } else { loopback }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_has_files_and_addresses() {
+        let host = Host::detect();
+        assert!(host.open_files > 0);
+        assert!(host.addresses > 0);
+    }
+}

@@ -1,0 +1,9 @@
+//! Typed snapshots, a file for each feature: read once when a configuration is loaded, immutable from then on.
+
+pub mod log;
+pub mod play;
+pub mod process;
+pub mod publish;
+pub mod refer;
+pub mod security;
+pub mod vhost;

@@ -1,0 +1,69 @@
+//! A virtual host: the settings of the streams under one name.
+
+use super::play::Play;
+use super::publish::Publish;
+use super::refer::Refer;
+use super::security::Security;
+use crate::app::config::scope::Scope;
+use crate::core::limits;
+
+/// The vhost that serves names which have none of their own.
+pub const DEFAULT_VHOST: &str = "__defaultVhost__";
+
+/// One `vhost` block.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Vhost {
+    /// The block's argument.
+    pub name: String,
+    /// Whether clients are accepted.
+    pub enabled: bool,
+    /// The size of RTMP chunks that we send, bytes, from 128; the global one unless set here.
+    pub chunk_size: u32,
+    /// Whether each message is delivered at once instead of in batches. WebRTC sessions do so by default, which is
+    /// theirs to see: this is the setting for RTMP and HTTP players.
+    pub min_latency: bool,
+    /// Whether players' sockets get TCP_NODELAY.
+    pub tcp_nodelay: bool,
+    /// The window that we ask the peer to acknowledge, bytes; 0 does not ask.
+    pub in_ack_size: u32,
+    /// The window that we tell the peer to acknowledge our bytes by; 0 does not tell.
+    pub out_ack_size: u32,
+    /// What players get.
+    pub play: Play,
+    /// What publishers must do.
+    pub publish: Publish,
+    /// Who may, by web page.
+    pub refer: Refer,
+    /// Who may, by address.
+    pub security: Security,
+}
+
+impl Vhost {
+    /// Reads a `vhost` block; `chunk_size` is the global one.
+    pub(crate) fn read(name: &str, vhost: &Scope<'_>, chunk_size: u32) -> Self {
+        let min_latency = vhost.flag("min_latency");
+        Vhost {
+            name: name.to_owned(),
+            enabled: vhost.flag("enabled"),
+            chunk_size: match vhost.given("chunk_size") {
+                Some(_) => read_chunk_size(vhost),
+                None => chunk_size,
+            },
+            min_latency,
+            tcp_nodelay: vhost.flag("tcp_nodelay"),
+            in_ack_size: vhost.size("in_ack_size"),
+            out_ack_size: vhost.size("out_ack_size"),
+            play: Play::read(&vhost.section("play"), min_latency),
+            publish: Publish::read(&vhost.section("publish")),
+            refer: Refer::read(&vhost.section("refer")),
+            security: Security::read(&vhost.section("security")),
+        }
+    }
+}
+
+/// The `chunk_size` of a block, held to what RTMP can do.
+pub(crate) fn read_chunk_size(scope: &Scope<'_>) -> u32 {
+    const LEAST: u32 = limits::RTMP_CHUNK_BYTES_MIN as u32;
+    const MOST: u32 = limits::RTMP_CHUNK_BYTES_MAX as u32;
+    scope.size("chunk_size").clamp(LEAST, MOST)
+}

@@ -1,0 +1,78 @@
+//! The HTTP servers: API, media, metrics.
+
+rows! {
+    "http_api"                         Block     "-"        none  restart Live "1+" unbuilt
+        "HTTP API server section";
+    "http_api.enabled"                 Flag      "off"      own   restart Live "1+" unbuilt
+        "Run the HTTP API";
+    "http_api.listen"                  Text      "1985"     own   restart Live "1+" unbuilt
+        "API listen endpoint" "port or ip:port; may equal http_server.listen to share a port";
+    "http_api.crossdomain"             Flag      "on"       own   restart Ignored "2+" built
+        "CORS switch for API" "only echoed by raw API; effective switch is http_server.crossdomain";
+    "http_api.raw_api"                 Block     "-"        none  restart Live "3+" unbuilt
+        "Raw (admin) API section";
+    "http_api.raw_api.enabled"         Flag      "off"      own   restart Live "3+" unbuilt
+        "Allow rpc calls on /api/v1/raw" "read at start";
+    "http_api.raw_api.allow_reload"    Flag      "off"      own   restart Live "3+" unbuilt
+        "Allow rpc=reload" "read at start";
+    "http_api.raw_api.allow_query"     Flag      "off"      none  restart Removed "3" built
+        "Allow rpc=query" "name still accepted, always off";
+    "http_api.raw_api.allow_update"    Flag      "off"      none  restart Removed "3" built
+        "Allow rpc=update" "name still accepted, always off";
+    "http_api.auth"                    Block     "-"        none  restart Live "5+" unbuilt
+        "Basic auth section for API";
+    "http_api.auth.enabled"            Flag      "off"      own   reload  Live "5+" unbuilt
+        "Demand basic auth on /api/ paths" "read per connection";
+    "http_api.auth.username"           Text      "-"        own   reload  Live "5+" unbuilt
+        "User name for basic auth" "read per connection" ["admin"];
+    "http_api.auth.password"           Text      "-"        own   reload  Live "5+" unbuilt
+        "Password for basic auth" "must not contain a colon" ["change-me"];
+    "http_api.https"                   OpenBlock "-"        none  restart Live "4+" unbuilt
+        "TLS listener for API";
+    "http_api.https.enabled"           Flag      "off"      own   restart Live "4+" unbuilt
+        "Run TLS API listener" "needs http_api.enabled";
+    "http_api.https.listen"            Text      "1990"     own   restart Live "4+" unbuilt
+        "TLS API endpoint" "equals http_server.https.listen when API and HTTP share a port";
+    "http_api.https.key"               Text      "./conf/server.key" own   reload  Live "4+" unbuilt
+        "TLS private key file, PEM" "loaded per connection";
+    "http_api.https.cert"              Text      "./conf/server.crt" own   reload  Live "4+" unbuilt
+        "TLS certificate file, PEM" "loaded per connection";
+    "http_server"                      Block     "-"        none  restart Live "2+" unbuilt
+        "HTTP media and file server section";
+    "http_server.enabled"              Flag      "off"      own   restart Live "2+" unbuilt
+        "Run the HTTP media server";
+    "http_server.listen"               Text      "8080"     own   restart Live "2+" unbuilt
+        "HTTP media listen endpoint" "port or ip:port";
+    "http_server.dir"                  Text      "./objs/nginx/html" own   restart Live "2+" unbuilt
+        "Root folder for static files" "console page is dir + /console";
+    "http_server.crossdomain"          Flag      "on"       own   reload  Live "3+" unbuilt
+        "Answer CORS headers and OPTIONS" "read per connection; rules API too";
+    "http_server.https"                OpenBlock "-"        none  restart Live "4+" unbuilt
+        "TLS listener for HTTP media";
+    "http_server.https.enabled"        Flag      "off"      own   restart Live "4+" unbuilt
+        "Run TLS media listener" "needs http_server.enabled";
+    "http_server.https.listen"         Text      "8088"     own   restart Live "4+" unbuilt
+        "TLS media endpoint";
+    "http_server.https.key"            Text      "./conf/server.key" own   reload  Live "4+" unbuilt
+        "TLS private key file, PEM" "loaded per connection";
+    "http_server.https.cert"           Text      "./conf/server.crt" own   reload  Live "4+" unbuilt
+        "TLS certificate file, PEM" "loaded per connection";
+    "exporter"                         Block     "-"        none  restart Live "5+" unbuilt
+        "Prometheus exporter section";
+    "exporter.enabled"                 Flag      "off"      own   restart Live "5+" unbuilt
+        "Serve /metrics and extra listener";
+    "exporter.listen"                  Text      "9972"     own   restart Live "5+" unbuilt
+        "Exporter listen endpoint";
+    "exporter.label"                   Text      "-"        own   restart Live "5+" unbuilt
+        "Value of label \"label\" in srs_build_info" "left out when empty" ["cn-beijing"];
+    "exporter.tag"                     Text      "-"        own   restart Live "5+" unbuilt
+        "Value of label \"tag\" in srs_build_info" "left out when empty" ["cn-edge"];
+    "http_stream"                      Block     "-"        none  restart Deprecated "1-2" built
+        "Old name of http_server" "transformed";
+    "http_stream.enabled"              Flag      "off"      none  restart Deprecated "1-2" built
+        "Old name of http_server.enabled" "transformed";
+    "http_stream.listen"               Text      "8080"     none  restart Deprecated "1-2" built
+        "Old name of http_server.listen" "transformed";
+    "http_stream.dir"                  Text      "./objs/nginx/html" none  restart Deprecated "1-2" built
+        "Old name of http_server.dir" "transformed";
+}

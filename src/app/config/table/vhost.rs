@@ -1,0 +1,162 @@
+//! Virtual hosts: the RTMP side, who may play and publish, other servers.
+
+rows! {
+    "vhost"                            Block     "-"        none  reload  Live "1+" built
+        "A virtual host; its argument is the name" "repeatable; __defaultVhost__ serves all names without a vhost of their own";
+    "vhost.enabled"                    Flag      "on"       none  reload  Live "1+" built
+        "Whether clients are accepted" "off: they are refused as if there were no such vhost";
+    "vhost.min_latency"                Flag      "off"      own   reload  Live "2+" built
+        "Deliver each message at once instead of in batches" "default on for WebRTC sessions";
+    "vhost.tcp_nodelay"                Flag      "off"      own   reload  Live "2+" built
+        "Set TCP_NODELAY on the sockets of players";
+    "vhost.chunk_size"                 Int       "60000"    own   reload  Live "1+" built
+        "Size of outgoing RTMP chunks, bytes" "128..65536, else a warning; absent: the global chunk_size; new connections";
+    "vhost.in_ack_size"                Int       "0"        own   reload  Live "3+" built
+        "Bytes after which the peer is asked to acknowledge" "0: it is not asked; new connections";
+    "vhost.out_ack_size"               Int       "2500000"  own   reload  Live "3+" built
+        "Window of acknowledgement that the peer is told, bytes" "0: it is not told; new connections";
+    "vhost.cluster"                    Block     "-"        none  reload  Live "3+" unbuilt
+        "Edge and origin-cluster section";
+    "vhost.cluster.mode"               Text      "local"    none  restart Live "3+" unbuilt
+        "local or remote (edge)" "change on reload gives error 2023 and stops the server";
+    "vhost.cluster.origin"             List      "-"        none  reload  Live "3+" unbuilt
+        "Origin servers of an edge" "host[:port], default port 1935; round robin" ["127.0.0.1:1935 localhost:1936"];
+    "vhost.cluster.token_traverse"     Flag      "off"      none  reload  Live "3+" unbuilt
+        "Ask origin to authorise each client";
+    "vhost.cluster.vhost"              Text      "[vhost]"  none  reload  Live "3+" unbuilt
+        "Vhost used towards origin" "[vhost] is replaced";
+    "vhost.cluster.debug_srs_upnode"   Flag      "on"       none  reload  Live "3+" unbuilt
+        "Send own identity args to origin";
+    "vhost.cluster.origin_cluster"     Flag      "off"      none  reload  Live "3+" unbuilt
+        "Redirect players to peer with stream";
+    "vhost.cluster.coworkers"          List      "-"        none  reload  Live "3+" unbuilt
+        "API endpoints of origin peers" "host:port" ["127.0.0.1:9091 127.0.0.1:9092"];
+    "vhost.cluster.protocol"           Text      "rtmp"     none  reload  Live "5+" unbuilt
+        "Edge pull protocol" "rtmp flv flvs; new pulls";
+    "vhost.cluster.follow_client"      Flag      "off"      none  reload  Live "5+" unbuilt
+        "Pull flv when a client plays flv" "new pulls";
+    "vhost.forward"                    Block     "-"        none  reload  Live "1+" unbuilt
+        "Copy published streams to other servers" "old spelling: forward a b;";
+    "vhost.forward.enabled"            Flag      "off"      none  reload  Live "1+" unbuilt
+        "Enable forwarding";
+    "vhost.forward.destination"        List      "-"        none  reload  Live "3+" unbuilt
+        "Targets host[:port]" ["127.0.0.1:1936 127.0.0.1:1937"];
+    "vhost.forward.backend"            Text      "-"        none  reload  Live "5+" unbuilt
+        "Callback that returns target URLs" "when set, destination is unused" ["http://127.0.0.1:8085/api/v1/forward"];
+    "vhost.forward.vhost"              Text      "-"        none  restart Removed "1-2" built
+        "Tolerated name in forward block, without effect";
+    "vhost.forward.refer"              Text      "-"        none  restart Removed "1-2" built
+        "Tolerated name in forward block, without effect";
+    "vhost.play"                       Block     "-"        none  reload  Live "3+" built
+        "What players get";
+    "vhost.play.gop_cache"             Flag      "on"       own   reload  Live "3+" built
+        "Keep the newest group of pictures, so that players start at once";
+    "vhost.play.gop_cache_max_frames"  Int       "2500"     own   reload  Live "5+" built
+        "Frames that the kept group of pictures may have" "0: no limit";
+    "vhost.play.queue_length"          Seconds   "30"       own   reload  Live "3+" built
+        "Media that may wait for a slow player" "one that falls behind further jumps ahead";
+    "vhost.play.time_jitter"           Text      "full"     own   reload  Live "3+" built
+        "How timestamps are corrected for players" "full: start near zero, never backwards, no gaps; zero: start at zero; off: untouched, as any other text";
+    "vhost.play.atc"                   Flag      "off"      own   reload  Live "3+" built
+        "Pass the timestamps of the encoder on untouched";
+    "vhost.play.mix_correct"           Flag      "off"      own   reload  Live "3+" built
+        "Put audio and video in the order of their timestamps";
+    "vhost.play.atc_auto"              Flag      "off"      own   reload  Live "3+" built
+        "Let the metadata of a stream turn atc on" "by bravo_atc with the text true";
+    "vhost.play.mw_latency"            Millis    "350"      own   reload  Live "3+" built
+        "How long messages are gathered into one write" "0 with min_latency and for WebRTC sessions, unless set";
+    "vhost.play.mw_msgs"               Int       "8"        own   reload  Live "4+" built
+        "How many messages are gathered into one write at least" "0 with min_latency, 1 for WebRTC sessions, unless set; at most 128";
+    "vhost.play.send_min_interval"     FractionalMillis "0"        own   reload  Live "3+" built
+        "Shortest time between two messages to a player" "0: no limit";
+    "vhost.play.reduce_sequence_header" Flag      "off"      own   reload  Live "3+" built
+        "Leave out sequence headers that equal the last one";
+    "vhost.publish"                    Block     "-"        none  reload  Live "2+" built
+        "What publishers must do";
+    "vhost.publish.mr"                 Flag      "off"      own   reload  Live "3+" built
+        "Gather what publishers send into large reads";
+    "vhost.publish.mr_latency"         Millis    "350"      own   reload  Live "3+" built
+        "How long data is gathered into one read";
+    "vhost.publish.firstpkt_timeout"   Millis    "20000"    own   reload  Live "3+" built
+        "How long a publisher may take until its first media message";
+    "vhost.publish.normal_timeout"     Millis    "5000"     own   reload  Live "3+" built
+        "How long a publisher may be silent after that";
+    "vhost.publish.parse_sps"          Flag      "on"       own   reload  Live "2+" built
+        "Read size and profile from the parameter sets of the video" "from the next sequence header on";
+    "vhost.publish.try_annexb_first"   Flag      "on"       own   reload  Live "5+" built
+        "Look for Annex B start codes before length prefixes" "new streams";
+    "vhost.publish.kickoff_for_idle"   FractionalSeconds "0"        own   reload  Live "5+" built
+        "Drop a publisher that has no player for this long" "0: never; not together with forward";
+    "vhost.refer"                      Block     "-"        none  reload  Live "1+" unbuilt
+        "Who may play or publish, by web page" "old spelling: refer a b;";
+    "vhost.refer.enabled"              Flag      "off"      none  reload  Live "3+" unbuilt
+        "Check pageUrl of clients";
+    "vhost.refer.all"                  List      "-"        none  reload  Live "3+" unbuilt
+        "Host suffixes allowed for everyone" ["example.com example.org"];
+    "vhost.refer.publish"              List      "-"        none  reload  Live "3+" unbuilt
+        "Host suffixes allowed to publish" ["studio.example.com"];
+    "vhost.refer.play"                 List      "-"        none  reload  Live "3+" unbuilt
+        "Host suffixes allowed to play" ["www.example.com"];
+    "vhost.security"                   Block     "-"        none  reload  Live "2+" unbuilt
+        "Who may play or publish, by address";
+    "vhost.security.enabled"           Flag      "off"      none  reload  Live "2+" unbuilt
+        "Apply rules";
+    "vhost.security.allow"             List      "-"        none  reload  Live "2+" unbuilt
+        "Rule: play or publish, then source" "repeatable; source: all, IP, IPv4 CIDR" ["play all"];
+    "vhost.security.deny"              List      "-"        none  reload  Live "2+" unbuilt
+        "Rule: play or publish, then source" "repeatable; checked before allow" ["publish 192.0.2.0/24"];
+    "vhost.bandcheck"                  OpenBlock "-"        none  restart Removed "1-4" built
+        "RTMP bandwidth test vhost" "accepted without effect";
+    "vhost.bandcheck.enabled"          Flag      "off"      none  restart Removed "1-4" built
+        "This vhost serves bandwidth tests";
+    "vhost.bandcheck.key"              Text      "-"        none  restart Removed "1-4" built
+        "Key a test client must bring" "tcUrl must contain key=KEY, also with empty KEY";
+    "vhost.bandcheck.interval"         FractionalSeconds "30"       none  restart Removed "1-4" built
+        "Minimum gap between two tests";
+    "vhost.bandcheck.limit_kbps"       Int       "1000"     none  restart Removed "1-4" built
+        "Rate limit of a test, kbps";
+    "vhost.refer_play"                 List      "-"        none  reload  Deprecated "1-2" built
+        "Old name of refer.play" "transformed; turns refer.enabled on";
+    "vhost.refer_publish"              List      "-"        none  reload  Deprecated "1-2" built
+        "Old name of refer.publish" "transformed; turns refer.enabled on";
+    "vhost.mr"                         Block     "-"        none  reload  Deprecated "2" built
+        "Old merged-read section" "transformed";
+    "vhost.mr.enabled"                 Flag      "off"      none  reload  Deprecated "2" built
+        "Old name of publish.mr" "transformed";
+    "vhost.mr.latency"                 Millis    "350"      none  reload  Deprecated "2" built
+        "Old name of publish.mr_latency" "transformed";
+    "vhost.publish_1stpkt_timeout"     Millis    "20000"    none  reload  Deprecated "2" built
+        "Old name of publish.firstpkt_timeout" "transformed";
+    "vhost.publish_normal_timeout"     Millis    "5000"     none  reload  Deprecated "2" built
+        "Old name of publish.normal_timeout" "transformed";
+    "vhost.time_jitter"                Text      "full"     none  reload  Deprecated "1-2" built
+        "Old name of play.time_jitter" "transformed";
+    "vhost.mix_correct"                Flag      "off"      none  reload  Deprecated "2" built
+        "Old name of play.mix_correct" "transformed";
+    "vhost.atc"                        Flag      "off"      none  reload  Deprecated "1-2" built
+        "Old name of play.atc" "transformed";
+    "vhost.atc_auto"                   Flag      "off"      none  reload  Deprecated "1-2" built
+        "Old name of play.atc_auto" "transformed";
+    "vhost.mw_latency"                 Millis    "350"      none  reload  Deprecated "2" built
+        "Old name of play.mw_latency" "transformed";
+    "vhost.gop_cache"                  Flag      "on"       none  reload  Deprecated "1-2" built
+        "Old name of play.gop_cache" "transformed";
+    "vhost.gop_cache_max_frames"       Int       "2500"     none  reload  Deprecated "5" built
+        "Vhost-level form of play.gop_cache_max_frames" "transformed";
+    "vhost.queue_length"               Seconds   "30"       none  reload  Deprecated "1-2" built
+        "Old name of play.queue_length" "transformed";
+    "vhost.send_min_interval"          Millis    "0"        none  reload  Deprecated "2" built
+        "Old name of play.send_min_interval" "transformed";
+    "vhost.reduce_sequence_header"     Flag      "off"      none  reload  Deprecated "2" built
+        "Old name of play.reduce_sequence_header" "transformed";
+    "vhost.mode"                       Text      "local"    none  restart Deprecated "1-2" built
+        "Old name of cluster.mode" "transformed";
+    "vhost.origin"                     List      "-"        none  reload  Deprecated "1-2" built
+        "Old name of cluster.origin" "transformed";
+    "vhost.token_traverse"             Flag      "off"      none  reload  Deprecated "1-2" built
+        "Old name of cluster.token_traverse" "transformed";
+    "vhost.vhost"                      Text      "[vhost]"  none  reload  Deprecated "2" built
+        "Old name of cluster.vhost" "transformed";
+    "vhost.debug_srs_upnode"           Flag      "on"       none  reload  Deprecated "1-2" built
+        "Old name of cluster.debug_srs_upnode" "transformed";
+}

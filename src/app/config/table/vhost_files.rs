@@ -1,0 +1,106 @@
+//! Virtual hosts: what is written to files.
+
+rows! {
+    "vhost.dash"                       Block     "-"        none  reload  Live "3+" unbuilt
+        "DASH section";
+    "vhost.dash.enabled"               Flag      "off"      own   reload  Live "3+" unbuilt
+        "Make DASH files";
+    "vhost.dash.dash_fragment"         FractionalSeconds "10"       own   reload  Live "3+" unbuilt
+        "Segment length";
+    "vhost.dash.dash_update_period"    FractionalSeconds "5"        own   reload  Live "3+" unbuilt
+        "MPD minimumUpdatePeriod";
+    "vhost.dash.dash_timeshift"        Seconds   "300"      own   reload  Ignored "3+" built
+        "Meant for MPD time shift depth" "accepted without effect";
+    "vhost.dash.dash_path"             Text      "./objs/nginx/html" own   reload  Live "3+" unbuilt
+        "Output folder";
+    "vhost.dash.dash_mpd_file"         Text      "[app]/[stream].mpd" own   reload  Live "3+" unbuilt
+        "MPD name template";
+    "vhost.dash.dash_window_size"      Int       "5"        own   reload  Live "5+" unbuilt
+        "Segments listed in MPD";
+    "vhost.dash.dash_cleanup"          Flag      "on"       own   reload  Live "5+" unbuilt
+        "Delete segments that left the window";
+    "vhost.dash.dash_dispose"          Seconds   "120"      own   reload  Live "5+" unbuilt
+        "Delete all files when idle this long" "0: never";
+    "vhost.hls"                        Block     "-"        none  reload  Live "1+" unbuilt
+        "HLS section";
+    "vhost.hls.enabled"                Flag      "off"      own   reload  Live "1+" unbuilt
+        "Make HLS files" "clash with enabled http_remux mount .ts";
+    "vhost.hls.hls_fragment"           FractionalSeconds "10"       own   reload  Live "1+" unbuilt
+        "Target segment length";
+    "vhost.hls.hls_td_ratio"           Float     "1.0"      own   reload  Live "2+" unbuilt
+        "Cut at keyframe after fragment × ratio";
+    "vhost.hls.hls_aof_ratio"          Float     "2.1"      own   reload  Live "2+" unbuilt
+        "Cut pure audio at fragment × ratio";
+    "vhost.hls.hls_window"             FractionalSeconds "60"       own   reload  Live "1+" unbuilt
+        "Playlist span";
+    "vhost.hls.hls_on_error"           Text      "continue" own   reload  Live "1+" unbuilt
+        "ignore, disconnect or continue on failure" "continue also accepts odd codecs";
+    "vhost.hls.hls_path"               Text      "./objs/nginx/html" own   reload  Live "1+" unbuilt
+        "Output folder";
+    "vhost.hls.hls_m3u8_file"          Text      "[app]/[stream].m3u8" own   reload  Live "2+" unbuilt
+        "Playlist name template" "vars [vhost] [app] [stream]";
+    "vhost.hls.hls_ts_file"            Text      "[app]/[stream]-[seq].ts" own   reload  Live "2+" unbuilt
+        "Segment name template" "time vars, [seq] [timestamp] [duration]";
+    "vhost.hls.hls_entry_prefix"       Text      "-"        own   reload  Live "2+" unbuilt
+        "Prefix for segment URLs in playlist" ["http://cdn.example.com"];
+    "vhost.hls.hls_acodec"             Text      "aac"      own   reload  Live "2+" unbuilt
+        "Audio codec declared at start" "aac mp3 an";
+    "vhost.hls.hls_vcodec"             Text      "h264"     own   reload  Live "2+" unbuilt
+        "Video codec declared at start" "h264 h265 vn";
+    "vhost.hls.hls_cleanup"            Flag      "on"       own   reload  Live "2+" unbuilt
+        "Delete segments that left the window";
+    "vhost.hls.hls_dispose"            Seconds   "120"      own   reload  Live "2+" unbuilt
+        "Delete all files when idle this long" "0: never";
+    "vhost.hls.hls_wait_keyframe"      Flag      "on"       own   reload  Live "2+" unbuilt
+        "Cut only at keyframes";
+    "vhost.hls.hls_ts_floor"           Flag      "off"      own   reload  Live "2+" unbuilt
+        "Align segment names to fragment grid" "changes timestamp vars and seq";
+    "vhost.hls.hls_nb_notify"          Int       "64"       own   reload  Live "2+" unbuilt
+        "Max bytes read from on_hls_notify reply";
+    "vhost.hls.hls_ctx"                Flag      "on"       own   reload  Live "5+" unbuilt
+        "Give each HLS player a session" "master playlist with hls_ctx";
+    "vhost.hls.hls_ts_ctx"             Flag      "on"       own   reload  Live "5+" unbuilt
+        "Add session id to segment URLs" "needs hls_ctx";
+    "vhost.hls.hls_keys"               FlagUnlessOff "off"      own   reload  Live "3+" unbuilt
+        "AES-128 encrypt segments" "on with any text but off";
+    "vhost.hls.hls_fragments_per_key"  Int       "5"        own   reload  Live "3+" unbuilt
+        "Segments per key";
+    "vhost.hls.hls_key_file"           Text      "[app]/[stream]-[seq].key" own   reload  Live "3+" unbuilt
+        "Key file name template";
+    "vhost.hls.hls_key_file_path"      Text      "(hls_path)" own   reload  Live "3+" unbuilt
+        "Folder of key files" ["./objs/nginx/html"];
+    "vhost.hls.hls_key_url"            Text      "(hls_path)" own   reload  Live "3+" unbuilt
+        "URL prefix of key in playlist" "end it with a slash" ["https://keys.example.com/"];
+    "vhost.hls.hls_dts_directly"       Flag      "on"       own   reload  Live "3+" unbuilt
+        "Use stream dts in TS unchanged" "new streams";
+    "vhost.hls.hls_storage"            Text      "-"        none  restart Removed "2" built
+        "Old RAM/disk choice" "accepted with warning, ignored";
+    "vhost.hls.hls_mount"              Text      "-"        none  restart Removed "2" built
+        "Old RAM HLS mount" "accepted with warning, ignored";
+    "vhost.hds"                        OpenBlock "-"        none  reload  Live "2+" unbuilt
+        "HDS section (build option)";
+    "vhost.hds.enabled"                Flag      "off"      own   reload  Live "2+" unbuilt
+        "Make HDS files";
+    "vhost.hds.hds_fragment"           FractionalSeconds "10"       own   reload  Live "2+" unbuilt
+        "Fragment length";
+    "vhost.hds.hds_window"             FractionalSeconds "60"       own   reload  Live "2+" unbuilt
+        "Span of kept fragments";
+    "vhost.hds.hds_path"               Text      "./objs/nginx/html" own   reload  Live "2+" unbuilt
+        "Output folder";
+    "vhost.dvr"                        Block     "-"        none  reload  Live "1+" unbuilt
+        "Recording section";
+    "vhost.dvr.enabled"                Flag      "off"      own   reload  Live "1+" unbuilt
+        "Record streams";
+    "vhost.dvr.dvr_apply"              List      "all"      none  restart Live "3+" unbuilt
+        "Streams to record: all, none, app/stream";
+    "vhost.dvr.dvr_plan"               Text      "session"  own   reload  Live "1+" unbuilt
+        "session or segment" "append removed in 3: error 3083";
+    "vhost.dvr.dvr_path"               Text      "./objs/nginx/html/[app]/[stream].[timestamp].flv" own   reload  Live "1+" unbuilt
+        "File name template" ".flv or .mp4, else default name added";
+    "vhost.dvr.dvr_duration"           Seconds   "30"       own   reload  Live "1+" unbuilt
+        "Segment length in segment plan";
+    "vhost.dvr.dvr_wait_keyframe"      Flag      "on"       own   reload  Live "1+" unbuilt
+        "Cut segments at keyframes";
+    "vhost.dvr.time_jitter"            Text      "full"     own   reload  Live "1+" unbuilt
+        "Timestamp correction for files" "full zero off";
+}

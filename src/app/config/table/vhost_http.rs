@@ -1,0 +1,66 @@
+//! Virtual hosts: what is served and called over HTTP, programs that are run.
+
+rows! {
+    "vhost.http_static"                Block     "-"        none  reload  Live "2+" unbuilt
+        "Static files of this vhost" "new vhosts only";
+    "vhost.http_static.enabled"        Flag      "off"      own   restart Live "2+" unbuilt
+        "Serve files of this vhost";
+    "vhost.http_static.mount"          Text      "[vhost]/" own   restart Live "2+" unbuilt
+        "URL prefix, [vhost] replaced" "[vhost] of default vhost: all hosts";
+    "vhost.http_static.dir"            Text      "./objs/nginx/html" own   restart Live "2+" unbuilt
+        "Folder of this mount";
+    "vhost.http_remux"                 Block     "-"        none  restart Live "2+" unbuilt
+        "HTTP-FLV/TS/MP3/AAC streaming section" "at most one block per vhost, disabled ones count";
+    "vhost.http_remux.enabled"         Flag      "off"      own   restart Live "2+" unbuilt
+        "Serve live streams over HTTP";
+    "vhost.http_remux.fast_cache"      FractionalSeconds "0"        own   reload  Live "2+" unbuilt
+        "Audio cache for mp3 and aac" "new streams";
+    "vhost.http_remux.drop_if_not_match" Flag      "on"       own   reload  Live "5+" unbuilt
+        "Drop packets outside has_audio/has_video" "new players";
+    "vhost.http_remux.has_audio"       Flag      "on"       own   reload  Live "5+" unbuilt
+        "Declare audio in FLV/TS" "new players";
+    "vhost.http_remux.has_video"       Flag      "on"       own   reload  Live "5+" unbuilt
+        "Declare video in FLV/TS" "new players";
+    "vhost.http_remux.guess_has_av"    Flag      "on"       own   reload  Live "5+" unbuilt
+        "Detect A/V presence from stream" "new players; off: use has_audio/has_video";
+    "vhost.http_remux.mount"           Text      "[vhost]/[app]/[stream].flv" own   restart Live "2+" unbuilt
+        "URL template; extension picks format" ".flv .ts .mp3 .aac; other extension: error 4004";
+    "vhost.http_remux.hstrs"           Flag      "on"       none  restart Deprecated "2" built
+        "HTTP play triggers edge pull" "now dropped, always on";
+    "vhost.http_hooks"                 Block     "-"        none  reload  Live "1+" unbuilt
+        "HTTP callbacks section";
+    "vhost.http_hooks.enabled"         Flag      "off"      own   reload  Live "1+" unbuilt
+        "Send callbacks";
+    "vhost.http_hooks.on_connect"      List      "-"        own   reload  Live "1+" unbuilt
+        "URLs called at RTMP connect" ["http://127.0.0.1:8085/api/v1/clients"];
+    "vhost.http_hooks.on_close"        List      "-"        own   reload  Live "1+" unbuilt
+        "URLs called at connection end" ["http://127.0.0.1:8085/api/v1/clients"];
+    "vhost.http_hooks.on_publish"      List      "-"        own   reload  Live "1+" unbuilt
+        "URLs called before publish" ["http://127.0.0.1:8085/api/v1/streams"];
+    "vhost.http_hooks.on_unpublish"    List      "-"        own   reload  Live "1+" unbuilt
+        "URLs called after publish ends" ["http://127.0.0.1:8085/api/v1/streams"];
+    "vhost.http_hooks.on_play"         List      "-"        own   reload  Live "1+" unbuilt
+        "URLs called before play" ["http://127.0.0.1:8085/api/v1/sessions"];
+    "vhost.http_hooks.on_stop"         List      "-"        own   reload  Live "1+" unbuilt
+        "URLs called after play ends" ["http://127.0.0.1:8085/api/v1/sessions"];
+    "vhost.http_hooks.on_dvr"          List      "-"        own   reload  Live "2+" unbuilt
+        "URLs called per finished DVR file" ["http://127.0.0.1:8085/api/v1/dvrs"];
+    "vhost.http_hooks.on_hls"          List      "-"        own   reload  Live "2+" unbuilt
+        "URLs called per finished HLS segment" ["http://127.0.0.1:8085/api/v1/hls"];
+    "vhost.http_hooks.on_hls_notify"   List      "-"        own   reload  Live "2+" unbuilt
+        "URL fetched per finished HLS segment" "variables [server_id] [service_id] [app] [stream] [ts_url] [param]" ["http://127.0.0.1:8085/api/v1/hls/[server_id]/[app]/[stream]/[ts_url][param]"];
+    "vhost.exec"                       Block     "-"        none  reload  Live "3+" unbuilt
+        "Run commands on publish";
+    "vhost.exec.enabled"               Flag      "off"      none  reload  Live "3+" unbuilt
+        "Enable commands";
+    "vhost.exec.publish"               List      "-"        none  reload  Live "3+" unbuilt
+        "Command line run while published" "repeatable; first value is binary; see behaviours" ["./objs/ffmpeg/bin/ffmpeg -f flv -i [url] -c copy -y ./[stream].flv"];
+    "vhost.http"                       Block     "-"        none  restart Deprecated "1-2" built
+        "Old name of http_static" "transformed";
+    "vhost.http.enabled"               Flag      "off"      none  restart Deprecated "1-2" built
+        "Old name of http_static.enabled" "transformed";
+    "vhost.http.mount"                 Text      "[vhost]/" none  restart Deprecated "1-2" built
+        "Old name of http_static.mount" "transformed";
+    "vhost.http.dir"                   Text      "./objs/nginx/html" none  restart Deprecated "1-2" built
+        "Old name of http_static.dir" "transformed";
+}

@@ -1,0 +1,60 @@
+//! Listeners: one coroutine for each address that accepts and hands connections on.
+
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use crate::core::coroutine::{self, JoinHandle};
+use crate::core::tcp::{ListenOptions, TcpListener, TcpStream};
+use crate::kernel::error::{IoWrap, Result};
+use crate::kernel::error_code::ErrorCode;
+
+/// How long a listener rests when the system has no descriptor or memory for another connection.
+const REST: Duration = Duration::from_millis(100);
+
+/// An open listener; dropping it closes the socket and ends its coroutine.
+pub struct Listener {
+    accepting: JoinHandle<()>,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Listener {
+    /// Listens at `address` and calls `serve` for each connection; `serve` must not wait. `name` is what the log calls
+    /// it, such as `RTMP`.
+    ///
+    /// # Errors
+    /// [`ErrorCode::SocketBind`] with the system's reason.
+    pub fn open(
+        name: &'static str,
+        address: SocketAddr,
+        mut serve: impl FnMut(TcpStream, SocketAddr) + 'static,
+    ) -> Result<Self> {
+        let listener = TcpListener::bind(address, ListenOptions::default())
+            .io_wrap(ErrorCode::SocketBind, || format!("{name} listen at tcp://{address}"))?;
+        let bound = listener.local_addr().unwrap_or(address);
+        log::info!("{name} listen at tcp://{bound}, fd={}", listener.as_raw_fd());
+        let accepting = coroutine::spawn(format!("listen {name}"), move || accept(name, &listener, &mut serve));
+        Ok(Listener { accepting, address: bound })
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.accepting.interrupt();
+    }
+}
+
+fn accept(name: &str, listener: &TcpListener, serve: &mut impl FnMut(TcpStream, SocketAddr)) {
+    while !coroutine::is_interrupted() {
+        match listener.accept() {
+            Ok((stream, peer)) => serve(stream, peer),
+            Err(_) if coroutine::is_interrupted() => return,
+            Err(error) => {
+                log::error!("{name} accept failed, listener rests for {REST:?}: {error}");
+                coroutine::sleep(REST);
+            }
+        }
+    }
+}
+

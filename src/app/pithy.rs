@@ -1,0 +1,72 @@
+//! Periodic log lines: each role prints one every `pithy_print_ms`, its clients in turn.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use crate::core::clock::Moment;
+use crate::core::tcp::TcpStream;
+use crate::kernel::rate::{Kbps, Rate};
+
+/// The turn of one role's clients.
+#[derive(Debug, Default)]
+pub struct Turn {
+    next: Cell<Moment>,
+}
+
+impl Turn {
+    /// Whether the caller prints now; it is nobody's turn again for `interval`.
+    pub fn take(&self, interval: Duration) -> bool {
+        let now = Moment::now();
+        let due = now >= self.next.get();
+        if due {
+            self.next.set(now + interval);
+        }
+        due
+    }
+}
+
+/// Progress of one connection, for its periodic lines.
+#[derive(Debug)]
+pub struct Progress {
+    since: Moment,
+    sent: Rate,
+    received: Rate,
+}
+
+impl Progress {
+    /// Counts from now on.
+    pub fn new() -> Self {
+        Progress { since: Moment::now(), sent: Rate::default(), received: Rate::default() }
+    }
+
+    /// Milliseconds since the start.
+    pub fn millis(&self) -> u128 {
+        Moment::now().since(self.since).as_millis()
+    }
+
+    /// The rates of the connection: out and in.
+    pub fn sample(&mut self, stream: &TcpStream) -> (Kbps, Kbps) {
+        let time = Moment::now().since(self.since);
+        self.sent.sample(time, stream.sent_bytes());
+        self.received.sample(time, stream.received_bytes());
+        (self.sent.kbps(), self.received.kbps())
+    }
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_prints_once_in_an_interval() {
+        let turn = Turn::default();
+        assert!(turn.take(Duration::from_secs(60)));
+        assert!(!turn.take(Duration::from_secs(60)));
+    }
+}

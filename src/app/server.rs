@@ -1,0 +1,206 @@
+//! The server: wires listeners, sources and clients together, and lives from start to quit.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::clients::ClientTable;
+use super::config::section::vhost::Vhost;
+use super::config::{Config, Origin};
+use super::listener::Listener;
+use super::rtmp;
+use super::source::SourceTable;
+use crate::core::clock::Moment;
+use crate::core::coroutine;
+use crate::core::id::ContextId;
+use crate::core::sync::Condition;
+use crate::core::tcp::TcpStream;
+use crate::kernel::error::{Error, Result, Wrap};
+use crate::kernel::error_code::ErrorCode;
+
+/// How often idle sources are looked for.
+const CLEANUP: Duration = Duration::from_secs(3);
+/// How often a graceful quit looks for clients that are left.
+const GRACE_LOOK: Duration = Duration::from_secs(1);
+
+/// The parts that connections use.
+pub struct Server {
+    config: RefCell<Rc<Config>>,
+    /// All streams.
+    pub sources: SourceTable,
+    /// All clients.
+    pub clients: Rc<ClientTable>,
+    origin: Origin,
+    listeners: RefCell<HashMap<SocketAddr, Listener>>,
+    quit: Cell<Option<Quit>>,
+    quit_changed: Condition,
+}
+
+/// How the server ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Quit {
+    /// At once; clients are cut.
+    Fast,
+    /// After the last client has left.
+    Graceful,
+}
+
+impl Server {
+    /// A server with the configuration of `origin` that does not listen yet.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration.
+    pub fn new(origin: Origin) -> Result<Rc<Self>> {
+        Ok(Rc::new(Server {
+            config: RefCell::new(origin.load().wrap("load configuration")?.config),
+            sources: SourceTable::default(),
+            clients: Rc::default(),
+            origin,
+            listeners: RefCell::default(),
+            quit: Cell::new(None),
+            quit_changed: Condition::new(),
+        }))
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> Rc<Config> {
+        self.config.borrow().clone()
+    }
+
+    /// The vhost that serves `name`.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NoVhost`] when there is none or it is disabled.
+    pub fn vhost(&self, name: &str) -> Result<Rc<Vhost>> {
+        self.config().vhost(name).ok_or_else(|| {
+            let name = crate::kernel::log::printable(name);
+            Error::new(ErrorCode::NoVhost, format!("vhost {name} is unknown or disabled, and so is __defaultVhost__"))
+        })
+    }
+
+    /// Listens and serves until [`Server::quit`]. Yields.
+    ///
+    /// # Errors
+    /// When an address cannot be listened at.
+    pub fn run(self: &Rc<Self>) -> Result<()> {
+        self.open_listeners().wrap("listen")?;
+        let cleaner = self.clone();
+        coroutine::spawn("clean up sources", move || cleaner.clean_up());
+        coroutine::spawn("monitor", super::monitor::run);
+        while self.quit.get().is_none() {
+            self.quit_changed.wait();
+        }
+        if self.quit.get() == Some(Quit::Graceful) {
+            self.quit_gracefully();
+        }
+        self.listeners.borrow_mut().clear();
+        Ok(())
+    }
+
+    /// Makes [`Server::run`] end; a fast quit cuts a graceful one short.
+    pub fn quit(&self, how: Quit) {
+        if self.quit.get() != Some(Quit::Fast) {
+            self.quit.set(Some(how));
+            self.quit_changed.notify_all();
+        }
+    }
+
+    fn clean_up(&self) {
+        loop {
+            coroutine::sleep(CLEANUP);
+            let removed = self.sources.remove_idle();
+            if removed > 0 {
+                log::debug!("removed {removed} idle sources, {} are left", self.sources.len());
+            }
+        }
+    }
+
+    fn quit_gracefully(&self) {
+        let process = self.config().process.clone();
+        log::info!("graceful quit, listeners close in {:?}", process.grace_start_wait);
+        self.sleep_unless_fast(process.grace_start_wait);
+        self.listeners.borrow_mut().clear();
+        let mut looks = 0u32;
+        while !self.clients.is_empty() && self.quit.get() != Some(Quit::Fast) {
+            if looks.is_power_of_two() && looks <= 32 {
+                log::info!("graceful quit waits for {} clients, {looks} s so far", self.clients.len());
+            }
+            looks += 1;
+            self.sleep_unless_fast(GRACE_LOOK);
+        }
+        log::info!("graceful quit, {} clients are left", self.clients.len());
+        self.sleep_unless_fast(process.grace_final_wait);
+    }
+
+    fn sleep_unless_fast(&self, delay: Duration) {
+        let deadline = Moment::after(delay);
+        while self.quit.get() != Some(Quit::Fast) && self.quit_changed.wait_until(deadline) {}
+    }
+
+    /// Opens what the configuration lists and is not open yet, then closes what it no longer lists.
+    fn open_listeners(self: &Rc<Self>) -> Result<()> {
+        let config = self.config();
+        let mut wanted = Vec::new();
+        for endpoint in &config.listen {
+            let address = endpoint.socket_addr()?;
+            wanted.push(address);
+            if self.listeners.borrow().contains_key(&address) {
+                continue;
+            }
+            let server = self.clone();
+            let listener = Listener::open("RTMP", address, move |stream, peer| server.accept(stream, peer))?;
+            self.listeners.borrow_mut().insert(address, listener);
+        }
+        self.listeners.borrow_mut().retain(|address, _| wanted.contains(address));
+        Ok(())
+    }
+
+    fn accept(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr) {
+        let listener = ContextId::current();
+        let id = ContextId::generate();
+        id.enter();
+        let limit = self.config().max_connections as usize;
+        if self.clients.len() >= limit {
+            let text = format!("{peer} is refused, max_connections {limit} are connected");
+            log::warn!("{}", Error::new(ErrorCode::ConnectionsExceed, text).summary());
+        } else {
+            let server = self.clone();
+            let stream = Rc::new(stream);
+            let entry = self.clients.enter(id, peer.ip(), &stream);
+            let name = format!("rtmp {peer}");
+            let serve = move || rtmp::serve(&server, &stream, peer, &entry);
+            if let Err(error) = coroutine::spawn_with(name, coroutine::STACK_BYTES, serve) {
+                log::error!("{peer} is refused, no memory for its coroutine: {error}");
+            }
+        }
+        listener.enter();
+    }
+
+    /// Reads the configuration again. A file that is not valid changes nothing. Yields.
+    ///
+    /// # Errors
+    /// What is wrong with the new configuration, or an address that cannot be listened at; the old one stays in force.
+    pub fn reload(self: &Rc<Self>) -> Result<()> {
+        let loaded = self.origin.load().wrap("reload")?;
+        for warning in &loaded.warnings {
+            log::warn!("{warning}");
+        }
+        let old = self.config.replace(loaded.config);
+        if let Err(error) = self.open_listeners() {
+            self.config.replace(old);
+            // What was opened for the new one is closed again; the old ones are all open still.
+            let _ = self.open_listeners();
+            return Err(error.wrap("reload"));
+        }
+        let config = self.config();
+        self.sources.for_each(|source| {
+            if let Some(vhost) = config.vhost(source.vhost()) {
+                source.set_play(Rc::new(vhost.play.clone()));
+            }
+        });
+        log::info!("reload success");
+        Ok(())
+    }
+}

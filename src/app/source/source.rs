@@ -1,0 +1,364 @@
+//! One stream: who publishes it, what it starts with, and the journal that its consumers read.
+
+use std::cell::{Cell, Ref, RefCell, RefMut};
+use std::rc::{Rc, Weak};
+
+use bytes::Bytes;
+
+use super::clock::Clock;
+use super::consumer::Cursor;
+use super::gop::GopTracker;
+use super::journal::{Entry, Journal};
+use super::mix::MixQueue;
+use super::rtmp_view::RtmpView;
+use super::waiters::Waiters;
+use crate::app::config::section::play::{Play, TimeJitter};
+use crate::core::clock::Moment;
+use crate::core::id::ContextId;
+use crate::kernel::error::{Error, Result};
+use crate::kernel::error_code::ErrorCode;
+use crate::kernel::frame::{Frame, Kind};
+
+/// Messages between two looks at which of the old ones are still needed.
+const TRIM_EVERY: u64 = 32;
+/// Headers kept for new players, over all tracks.
+const HEADERS_MAX: usize = 32;
+
+/// A stream by its URL key; lives in the table as long as somebody uses it.
+pub struct Source {
+    url: String,
+    vhost: String,
+    state: RefCell<State>,
+    play: RefCell<Rc<Play>>,
+    publisher: Cell<Option<ContextId>>,
+    cursors: RefCell<Vec<Rc<Cursor>>>,
+    views: RefCell<Vec<Weak<RefCell<RtmpView>>>>,
+    /// When the last publisher or consumer left.
+    idle_since: Cell<Moment>,
+    published: Cell<u64>,
+}
+
+/// What a message changes.
+pub struct State {
+    pub(super) journal: Journal,
+    pub(super) clock: Clock,
+    pub(super) waiters: Waiters,
+    gop: GopTracker,
+    mix: Option<MixQueue>,
+    atc: bool,
+    metadata: Option<Entry>,
+    /// The newest sequence header, and the newest presentation header, of each track of each kind.
+    headers: Vec<Entry>,
+}
+
+impl State {
+    /// What a player needs before message `from`: metadata and sequence headers, unless the journal brings them.
+    pub(super) fn start_headers(&self, from: u64) -> impl Iterator<Item = &Entry> {
+        let brings_start = self.journal.get(from).is_some_and(|entry| {
+            let frame = &entry.frame;
+            frame.facts.sequence_header || frame.kind == Kind::Data
+        });
+        self.metadata.iter().chain(&self.headers).filter(move |_| !brings_start)
+    }
+
+    /// The earliest clock of audio and video in `from..to`: the player's time 0.
+    pub(super) fn earliest_clock(&self, from: u64, to: u64) -> i64 {
+        let batch = self.journal.from(from).take((to - from) as usize);
+        let media = batch.filter(|(_, entry)| entry.frame.kind != Kind::Data && !entry.frame.facts.sequence_header);
+        media.map(|(_, entry)| entry.clock).min().unwrap_or(self.clock.now())
+    }
+}
+
+impl Source {
+    /// A stream that nobody publishes yet.
+    pub fn new(url: String, vhost: String, play: Rc<Play>) -> Rc<Self> {
+        let state = State {
+            journal: Journal::default(),
+            clock: Clock::new(effective_jitter(&play, play.atc)),
+            waiters: Waiters::default(),
+            gop: GopTracker::default(),
+            mix: play.mix_correct.then(MixQueue::default),
+            atc: play.atc,
+            metadata: None,
+            headers: Vec::new(),
+        };
+        Rc::new(Source {
+            url,
+            vhost,
+            state: RefCell::new(state),
+            play: RefCell::new(play),
+            publisher: Cell::new(None),
+            cursors: RefCell::new(Vec::new()),
+            views: RefCell::new(Vec::new()),
+            idle_since: Cell::new(Moment::now()),
+            published: Cell::new(0),
+        })
+    }
+
+    /// The stream's key: `[vhost]/app/stream`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The name of the vhost whose settings are in force.
+    pub fn vhost(&self) -> &str {
+        &self.vhost
+    }
+
+    /// The context id of the connection that publishes.
+    pub fn publisher(&self) -> Option<ContextId> {
+        self.publisher.get()
+    }
+
+    /// How many play.
+    pub fn consumer_count(&self) -> usize {
+        self.cursors.borrow().len()
+    }
+
+    /// Messages in the GOP cache, for logs.
+    pub fn gop_messages(&self) -> u64 {
+        let state = self.state.borrow();
+        state.gop.start().map_or(0, |start| state.journal.end() - start)
+    }
+
+    /// Since when nobody has used it; `None` while somebody does.
+    pub fn idle_since(&self) -> Option<Moment> {
+        let used = self.publisher.get().is_some() || self.consumer_count() > 0;
+        (!used).then(|| self.idle_since.get())
+    }
+
+    /// Takes the stream's settings from a new configuration; in force from the next message on.
+    pub fn set_play(&self, play: Rc<Play>) {
+        let mut state = self.state.borrow_mut();
+        let atc = play.atc;
+        state.atc = atc;
+        state.clock.set_jitter(effective_jitter(&play, atc));
+        match (play.mix_correct, &state.mix) {
+            (true, None) => state.mix = Some(MixQueue::default()),
+            (false, Some(_)) => {
+                drop(state);
+                self.drain_mix();
+                self.state.borrow_mut().mix = None;
+            }
+            _ => {}
+        }
+        self.play.replace(play);
+    }
+
+    /// Makes the running connection the stream's publisher until the result is dropped.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StreamBusy`] when another one publishes.
+    pub fn publish(self: &Rc<Self>) -> Result<Publication> {
+        if let Some(other) = self.publisher.get() {
+            let text = format!("stream {} is busy, published by {other}", self.url);
+            return Err(Error::new(ErrorCode::StreamBusy, text));
+        }
+        self.publisher.set(Some(ContextId::current()));
+        Ok(Publication { source: self.clone() })
+    }
+
+    pub(super) fn state(&self) -> Ref<'_, State> {
+        self.state.borrow()
+    }
+
+    pub(super) fn state_mut(&self) -> RefMut<'_, State> {
+        self.state.borrow_mut()
+    }
+
+    /// Where a new consumer begins: at the newest keyframe, else with the next message.
+    pub(super) fn start_number(&self) -> u64 {
+        let state = self.state.borrow();
+        let gop = if self.play.borrow().gop_cache { state.gop.start() } else { None };
+        gop.unwrap_or(state.journal.end())
+    }
+
+    pub(super) fn add_cursor(&self, cursor: &Rc<Cursor>) {
+        self.cursors.borrow_mut().push(cursor.clone());
+    }
+
+    pub(super) fn remove_cursor(&self, cursor: &Rc<Cursor>) {
+        self.cursors.borrow_mut().retain(|other| !Rc::ptr_eq(other, cursor));
+        self.idle_since.set(Moment::now());
+    }
+
+    /// The view for this chunk size that still has message `start`, made if there is none.
+    pub(super) fn rtmp_view(&self, chunk_bytes: usize, start: u64) -> Rc<RefCell<RtmpView>> {
+        let mut views = self.views.borrow_mut();
+        views.retain(|view| view.strong_count() > 0);
+        let fits = |view: &Rc<RefCell<RtmpView>>| {
+            let view = view.borrow();
+            view.chunk_bytes() == chunk_bytes && view.first() <= start
+        };
+        if let Some(view) = views.iter().filter_map(Weak::upgrade).find(fits) {
+            return view;
+        }
+        let view = Rc::new(RefCell::new(RtmpView::new(chunk_bytes, start)));
+        views.push(Rc::downgrade(&view));
+        view
+    }
+
+    fn ingest(&self, frame: Frame) {
+        let mut state = self.state.borrow_mut();
+        let Some(mix) = state.mix.as_mut().filter(|_| frame.kind != Kind::Data) else {
+            self.append(&mut state, frame);
+            return;
+        };
+        mix.push(frame);
+        while let Some(frame) = state.mix.as_mut().and_then(MixQueue::pop) {
+            self.append(&mut state, frame);
+        }
+    }
+
+    fn drain_mix(&self) {
+        let mut state = self.state.borrow_mut();
+        while let Some(frame) = state.mix.as_mut().and_then(MixQueue::drain) {
+            self.append(&mut state, frame);
+        }
+    }
+
+    fn append(&self, state: &mut State, frame: Frame) {
+        let play = self.play.borrow().clone();
+        let before = state.clock.now();
+        let clock = match frame.kind {
+            // Metadata has no place of its own on the timeline.
+            Kind::Data => before,
+            Kind::Audio | Kind::Video => state.clock.stamp(frame.timestamp),
+        };
+        if !state.keep_header(&frame, clock, play.reduce_sequence_header) {
+            return;
+        }
+        let number = state.journal.push(Entry { frame: frame.clone(), clock });
+        state.gop.follow(number, &frame, play.gop_cache_max_frames);
+        if clock < before - i64::from(u8::MAX) {
+            state.waiters.wake_all();
+        } else {
+            let end = state.journal.end();
+            state.waiters.reach(end, clock);
+        }
+        if number.is_multiple_of(TRIM_EVERY) {
+            self.trim(state, &play);
+        }
+    }
+
+    /// Forgets what no consumer needs any more, or is too slow to get.
+    fn trim(&self, state: &mut State, play: &Play) {
+        let mut keep = state.journal.end();
+        if play.gop_cache
+            && let Some(start) = state.gop.start()
+        {
+            keep = start;
+        }
+        let slowest = self.cursors.borrow().iter().map(|cursor| cursor.next.get()).min();
+        if let Some(slowest) = slowest.filter(|&slowest| slowest < keep) {
+            let span = i64::try_from(play.queue_length.as_millis()).unwrap_or(i64::MAX);
+            keep = slowest.max(state.journal.within(span)).min(keep);
+        }
+        state.journal.trim(keep);
+        for view in self.views.borrow().iter().filter_map(Weak::upgrade) {
+            view.borrow_mut().trim(keep);
+        }
+    }
+}
+
+impl State {
+    /// Remembers metadata and headers; gives whether players shall get this message.
+    fn keep_header(&mut self, frame: &Frame, clock: i64, reduce: bool) -> bool {
+        let entry = Entry { frame: frame.clone(), clock };
+        if frame.kind == Kind::Data {
+            let repeated = is_metadata(&frame.payload) && self.metadata.replace(entry).is_some();
+            return !(reduce && repeated);
+        }
+        if !frame.facts.sequence_header && !frame.facts.presentation {
+            return true;
+        }
+        let place = self.headers.iter().position(|known| header_key(&known.frame) == header_key(frame));
+        let repeated = match place {
+            Some(place) => {
+                let known = std::mem::replace(&mut self.headers[place], entry);
+                let repeated = known.frame.payload == frame.payload;
+                if !repeated && frame.facts.is_video_sequence_header() {
+                    // Older pictures would be decoded with the wrong parameters.
+                    self.gop.clear();
+                }
+                repeated
+            }
+            None if self.headers.len() < HEADERS_MAX => {
+                self.headers.push(entry);
+                // Audio before video, as players of old expect it.
+                self.headers.sort_by_key(|known| header_key(&known.frame));
+                false
+            }
+            None => false,
+        };
+        !(reduce && repeated)
+    }
+}
+
+/// What tells apart the headers that a new player needs: kind, track, and sequence header before presentation.
+fn header_key(frame: &Frame) -> (bool, u8, bool) {
+    (frame.kind == Kind::Video, frame.facts.track, frame.facts.presentation)
+}
+
+/// Whether a data message's first value is the string `onMetaData`.
+fn is_metadata(payload: &Bytes) -> bool {
+    payload.starts_with(b"\x02\x00\x0aonMetaData")
+}
+
+/// `atc` means that players get the publisher's time untouched.
+fn effective_jitter(play: &Play, atc: bool) -> TimeJitter {
+    if atc { TimeJitter::Off } else { play.time_jitter }
+}
+
+/// The right to publish a stream; dropping it ends the publication.
+pub struct Publication {
+    source: Rc<Source>,
+}
+
+impl Publication {
+    /// Appends a message and wakes those who wait for it.
+    pub fn push(&self, frame: Frame) {
+        self.source.published.set(self.source.published.get() + 1);
+        self.source.ingest(frame);
+    }
+
+    /// Turns `atc` on because the metadata says so (`bravo_atc`), if the vhost allows it with `atc_auto`.
+    pub fn request_atc(&self) {
+        let play = self.source.play.borrow().clone();
+        let mut state = self.source.state.borrow_mut();
+        if play.atc_auto && !state.atc {
+            state.atc = true;
+            state.clock.set_jitter(effective_jitter(&play, true));
+        }
+    }
+
+    /// The stream.
+    pub fn source(&self) -> &Rc<Source> {
+        &self.source
+    }
+}
+
+impl Drop for Publication {
+    fn drop(&mut self) {
+        self.source.drain_mix();
+        self.source.publisher.set(None);
+        self.source.idle_since.set(Moment::now());
+        let play = self.source.play.borrow().clone();
+        let mut state = self.source.state.borrow_mut();
+        state.gop.clear();
+        state.atc = play.atc;
+        state.clock.set_jitter(effective_jitter(&play, play.atc));
+        if !play.reduce_sequence_header {
+            state.metadata = None;
+            state.headers.clear();
+        }
+        state.waiters.wake_all();
+        self.source.trim(&mut state, &play);
+    }
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Source({})", self.url)
+    }
+}

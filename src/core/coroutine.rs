@@ -1,0 +1,310 @@
+//! Coroutines: spawn, wait, wake, join. Everything that waits in this crate waits in [`park`].
+//!
+//! # Why this is sound
+//! `may` may resume a coroutine on another thread (its own sleep and timed waits do so on its timer thread), therefore it
+//! demands `Send` closures. This module runs `may` with one worker, never calls those waits, and compares the thread at
+//! every spawn and after every wait; a wrong thread is a panic before any application code runs. So values that are not
+//! `Send` never change threads, and [`AssertSend`] states no more than that.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::cell::{Cell, OnceCell, RefCell};
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::clock::Moment;
+use super::id::ContextId;
+use super::reactor;
+use super::sync::Condition;
+
+/// Stack of an ordinary coroutine, bytes. Only pages that are touched cost memory (about 8 KB for a player).
+pub const STACK_BYTES: usize = 128 << 10;
+/// Stack of a coroutine that runs TLS or WebRTC, bytes (a debug build's handshake needs over 128 KB).
+pub const LARGE_STACK_BYTES: usize = 512 << 10;
+
+/// How many operations in a row may succeed without waiting before a coroutine lets others run.
+const STREAK_MAX: u32 = 64;
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Task>>> = const { RefCell::new(None) };
+    static LIVE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// What the runtime knows of one coroutine.
+pub(super) struct Task {
+    name: Cow<'static, str>,
+    handle: OnceCell<may::coroutine::Coroutine>,
+    parked: Cell<bool>,
+    interrupted: Cell<bool>,
+    streak: Cell<u32>,
+    /// When the present wait ends at the latest.
+    pub(super) deadline: Cell<Moment>,
+    /// The entry of the timer heap that stands for this coroutine; never later than `deadline` while waiting.
+    pub(super) armed: Cell<Moment>,
+}
+
+impl Task {
+    pub(super) fn wake(&self) {
+        if self.parked.replace(false)
+            && let Some(handle) = self.handle.get()
+        {
+            handle.unpark();
+        }
+    }
+}
+
+/// Wakes one coroutine from its present wait; without effect when it does not wait.
+#[derive(Clone)]
+pub struct Waker(Rc<Task>);
+
+impl Waker {
+    /// The running coroutine's waker.
+    ///
+    /// # Panics
+    /// Outside a coroutine.
+    pub fn current() -> Self {
+        Waker(current_task())
+    }
+
+    /// Makes the coroutine run again soon. A wait may thus end without its reason; waits check theirs in a loop.
+    pub fn wake(&self) {
+        self.0.wake();
+    }
+}
+
+impl fmt::Debug for Waker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Waker({})", self.0.name)
+    }
+}
+
+/// Why a joined coroutine gave no value: it panicked with this text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Panicked(pub String);
+
+/// A spawned coroutine, to be joined or interrupted; dropping it lets the coroutine go on alone.
+pub struct JoinHandle<T> {
+    task: Rc<Task>,
+    outcome: Rc<Outcome<T>>,
+}
+
+struct Outcome<T> {
+    value: RefCell<Option<Result<T, Panicked>>>,
+    done: Cell<bool>,
+    ended: Condition,
+}
+
+impl<T> JoinHandle<T> {
+    /// Waits for the coroutine's end. Yields.
+    ///
+    /// # Errors
+    /// [`Panicked`] when it ended so.
+    pub fn join(self) -> Result<T, Panicked> {
+        while !self.outcome.done.get() {
+            self.outcome.ended.wait();
+        }
+        self.outcome
+            .value
+            .take()
+            .unwrap_or_else(|| Err(Panicked("joined twice".into())))
+    }
+
+    /// Waits for the end for at most `limit`; gives whether it has ended. Yields.
+    pub fn wait_for(&self, limit: Duration) -> bool {
+        let deadline = Moment::after(limit);
+        while !self.outcome.done.get() {
+            if !self.outcome.ended.wait_until(deadline) {
+                break;
+            }
+        }
+        self.outcome.done.get()
+    }
+
+    /// Whether the coroutine has ended.
+    pub fn is_done(&self) -> bool {
+        self.outcome.done.get()
+    }
+
+    /// Asks the coroutine to end: its present and later waits return at once, socket calls with an error of kind
+    /// `ConnectionAborted`; [`is_interrupted`] tells it.
+    pub fn interrupt(&self) {
+        self.task.interrupted.set(true);
+        self.task.wake();
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JoinHandle({})", self.task.name)
+    }
+}
+
+/// Asserts that a value never leaves the worker thread although `may` wants `Send`; see the module's text.
+struct AssertSend<T>(T);
+
+// SAFETY: with one worker, and none of may's timer-thread waits, the closure starts on the worker and stays there;
+// `enter_thread` panics before the value is touched anywhere else.
+unsafe impl<T> Send for AssertSend<T> {}
+
+impl<T> AssertSend<T> {
+    fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+/// Starts a coroutine with the default stack. It inherits the context id and runs after the present one waits.
+///
+/// # Panics
+/// Outside the runtime, or when the system has no memory for its stack.
+pub fn spawn<T, F>(name: impl Into<Cow<'static, str>>, body: F) -> JoinHandle<T>
+where
+    T: 'static,
+    F: FnOnce() -> T + 'static,
+{
+    spawn_with(name, STACK_BYTES, body).expect("no memory for a coroutine's stack")
+}
+
+/// Starts a coroutine with a stack of `stack_bytes`.
+///
+/// # Errors
+/// When the system refuses the memory maps of the stack.
+pub fn spawn_with<T, F>(name: impl Into<Cow<'static, str>>, stack_bytes: usize, body: F) -> io::Result<JoinHandle<T>>
+where
+    T: 'static,
+    F: FnOnce() -> T + 'static,
+{
+    reactor::assert_thread();
+    let task = Rc::new(Task {
+        name: name.into(),
+        handle: OnceCell::new(),
+        parked: Cell::new(false),
+        interrupted: Cell::new(false),
+        streak: Cell::new(0),
+        deadline: Cell::new(Moment::NEVER),
+        armed: Cell::new(Moment::NEVER),
+    });
+    let outcome = Rc::new(Outcome {
+        value: RefCell::new(None),
+        done: Cell::new(false),
+        ended: Condition::new(),
+    });
+    let start = AssertSend((task.clone(), outcome.clone(), ContextId::current(), body));
+    let closure = move || {
+        reactor::assert_thread();
+        let (task, outcome, context, body) = start.into_inner();
+        run_body(task, outcome, context, body);
+    };
+    let builder = may::coroutine::Builder::new().stack_size(stack_words(stack_bytes));
+    // SAFETY: may asks its callers not to block the thread, not to touch thread locals across a switch and not to
+    // overrun the stack. Waits go through `park`, thread locals belong to the one worker, stacks are sized by trial.
+    unsafe { builder.spawn(closure) }?;
+    LIVE.set(LIVE.get() + 1);
+    Ok(JoinHandle { task, outcome })
+}
+
+/// may counts stacks in machine words.
+pub(super) fn stack_words(bytes: usize) -> usize {
+    bytes / size_of::<usize>()
+}
+
+fn run_body<T, F: FnOnce() -> T>(task: Rc<Task>, outcome: Rc<Outcome<T>>, context: ContextId, body: F) {
+    // The handle is set here and not by the spawner: only inside may tells it.
+    let _ = task.handle.set(may::coroutine::current());
+    CURRENT.replace(Some(task));
+    context.enter();
+    let result = catch_unwind(AssertUnwindSafe(body)).map_err(|payload| Panicked(panic_text(&*payload)));
+    outcome.value.replace(Some(result));
+    outcome.done.set(true);
+    outcome.ended.notify_all();
+    CURRENT.replace(None);
+    LIVE.set(LIVE.get() - 1);
+}
+
+pub(super) fn panic_text(payload: &(dyn Any + Send)) -> String {
+    if let Some(text) = payload.downcast_ref::<&str>() {
+        (*text).to_owned()
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text.clone()
+    } else {
+        "panic without a text".to_owned()
+    }
+}
+
+fn current_task() -> Rc<Task> {
+    CURRENT
+        .with_borrow(|current| current.clone())
+        .expect("called outside a coroutine")
+}
+
+/// Waits until woken, interrupted, or `deadline`; may also return for no reason. Yields.
+///
+/// Returns at once while the coroutine is interrupted or unwinds from a panic.
+pub fn park(deadline: Moment) {
+    if std::thread::panicking() {
+        return;
+    }
+    let task = CURRENT.with_borrow_mut(Option::take).expect("park outside a coroutine");
+    let context = ContextId::current();
+    if !task.interrupted.get() {
+        task.deadline.set(deadline);
+        reactor::arm(&task);
+        task.parked.set(true);
+        task.streak.set(0);
+        while task.parked.get() {
+            may::coroutine::park();
+        }
+        reactor::assert_thread();
+        task.deadline.set(Moment::NEVER);
+    }
+    CURRENT.replace(Some(task));
+    context.enter();
+}
+
+/// Sleeps for `delay`, or until interrupted. Yields.
+pub fn sleep(delay: Duration) {
+    let deadline = Moment::after(delay);
+    while Moment::now() < deadline && !is_interrupted() && !std::thread::panicking() {
+        park(deadline);
+    }
+}
+
+/// Lets everything else that is ready run first, sockets included. Yields.
+pub fn yield_now() {
+    let waker = Waker::current();
+    reactor::defer(waker);
+    park(Moment::NEVER);
+}
+
+/// Counts an operation that did not wait; now and then yields, so that one busy peer cannot starve the rest.
+pub fn tick() {
+    let due = CURRENT.with_borrow(|current| {
+        current.as_ref().is_some_and(|task| {
+            let streak = task.streak.get() + 1;
+            task.streak.set(streak);
+            streak >= STREAK_MAX
+        })
+    });
+    if due {
+        yield_now();
+    }
+}
+
+/// Whether somebody asked the running coroutine to end.
+pub fn is_interrupted() -> bool {
+    CURRENT.with_borrow(|current| current.as_ref().is_some_and(|task| task.interrupted.get()))
+}
+
+/// The running coroutine's name; empty outside one.
+pub fn name() -> String {
+    CURRENT
+        .with_borrow(|current| current.as_ref().map(|task| task.name.to_string()))
+        .unwrap_or_default()
+}
+
+/// How many coroutines exist.
+pub fn live_count() -> usize {
+    LIVE.get()
+}

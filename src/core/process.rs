@@ -1,0 +1,528 @@
+//! Child processes: started off the thread, waited for in the reactor, never left as zombies.
+
+use std::cell::Cell;
+use std::ffi::{CString, OsStr, OsString};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+pub use std::process::ExitStatus;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawnp};
+use nix::sys::signal::{SigSet, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use super::clock::Moment;
+use super::coroutine;
+use super::offload::{self, Class, offload};
+use super::reactor::Registration;
+pub use super::signal::Signal;
+
+/// How long a dropped child may take to end after SIGTERM, before SIGKILL.
+pub const DROP_GRACE: Duration = Duration::from_millis(100);
+/// Where the kernel has no pidfd (before 5.3), how often a child is looked at: first, and at the most.
+const LOOK_FIRST: Duration = Duration::from_millis(2);
+const LOOK_MAX: Duration = Duration::from_millis(100);
+/// Stack of the coroutine that reaps a dropped child, bytes.
+const REAPER_STACK_BYTES: usize = 32 << 10;
+
+/// What to start, and how. Standard input is /dev/null; standard output and error go to one file, or nowhere.
+#[derive(Clone, Debug)]
+pub struct Command {
+    program: OsString,
+    arguments: Vec<OsString>,
+    folder: Option<PathBuf>,
+    output: Option<PathBuf>,
+}
+
+impl Command {
+    /// Runs `program`, looked for in PATH when it holds no slash. No shell is involved.
+    pub fn new(program: impl AsRef<OsStr>) -> Self {
+        Command {
+            program: program.as_ref().to_owned(),
+            arguments: Vec::new(),
+            folder: None,
+            output: None,
+        }
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<S: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
+        self.arguments
+            .extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
+        self
+    }
+
+    /// Has it run in `folder`.
+    #[must_use]
+    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folder = Some(folder.into());
+        self
+    }
+
+    /// Appends its output and errors to the file at `path`, which is created if missing.
+    #[must_use]
+    pub fn output(mut self, path: impl Into<PathBuf>) -> Self {
+        self.output = Some(path.into());
+        self
+    }
+
+    /// Starts it, in this process's group, with no signal blocked or ignored (SIGPIPE included) and no descriptor of
+    /// ours but the three standard ones. Yields.
+    ///
+    /// # Errors
+    /// The system's: `NotFound` or `PermissionDenied` for the program; with the path in its text for the folder and the
+    /// output file; see also [`offload::Unfinished`].
+    pub fn spawn(self) -> io::Result<Child> {
+        self.spawn_watched(Watch::by_descriptor)
+    }
+
+    fn spawn_watched(self, watch: fn(Pid) -> io::Result<Watch>) -> io::Result<Child> {
+        let process = offload(Class::Process, move || self.start())??.grow_up();
+        // The child is not reaped, so the number is its own. No descriptor, no kernel support: look now and then.
+        let watch = watch(process).unwrap_or(Watch::ByLooking);
+        Ok(Child(Some(Live {
+            process,
+            watch,
+            status: Cell::new(None),
+        })))
+    }
+
+    /// On the pool's thread.
+    fn start(self) -> io::Result<Newborn> {
+        let Some(folder) = self.folder.clone() else {
+            return self.start_here();
+        };
+        // A thread of its own may have a folder of its own, and takes it along when it ends.
+        let thread = std::thread::Builder::new().spawn(move || {
+            // SAFETY: takes an integer; separates this thread's folder from that of the others.
+            Errno::result(unsafe { libc::unshare(libc::CLONE_FS) })?;
+            std::env::set_current_dir(&folder).map_err(|error| name_path("enter", &folder, &error))?;
+            self.start_here()
+        })?;
+        let started = thread.join();
+        started.unwrap_or_else(|_| Err(io::Error::other("the starting thread panicked")))
+    }
+
+    fn start_here(self) -> io::Result<Newborn> {
+        let input = File::open("/dev/null")?;
+        let output = match &self.output {
+            None => OpenOptions::new().write(true).open("/dev/null")?,
+            Some(path) => {
+                let opened = OpenOptions::new().append(true).create(true).open(path);
+                opened.map_err(|error| name_path("open", path, &error))?
+            }
+        };
+        let mut actions = PosixSpawnFileActions::init()?;
+        // Our own descriptors close at exec, their duplicates do not.
+        for (ours, childs) in [(&input, 0), (&output, 1), (&output, 2)] {
+            actions.add_dup2(ours.as_raw_fd(), childs)?;
+        }
+        let mut attributes = PosixSpawnAttr::init()?;
+        attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF)?;
+        attributes.set_sigmask(&SigSet::empty())?;
+        attributes.set_sigdefault(&SigSet::all())?;
+        let program = c_string(self.program)?;
+        let arguments = std::iter::once(Ok(program.clone()))
+            .chain(self.arguments.into_iter().map(c_string))
+            .collect::<io::Result<Vec<CString>>>()?;
+        let process = posix_spawnp(&program, &actions, &attributes, &arguments, &environment())?;
+        Ok(Newborn(Some(process)))
+    }
+}
+
+fn name_path(action: &str, path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{action} {}: {error}", path.display()))
+}
+
+fn c_string(text: OsString) -> io::Result<CString> {
+    // A NUL inside is `InvalidInput`.
+    Ok(CString::new(text.into_vec())?)
+}
+
+fn environment() -> Vec<CString> {
+    std::env::vars_os()
+        .filter_map(|(mut name, value)| {
+            name.push("=");
+            name.push(value);
+            c_string(name).ok()
+        })
+        .collect()
+}
+
+/// A started child that nobody has taken yet: when the starter was interrupted, it ends on the pool's thread.
+struct Newborn(Option<Pid>);
+
+impl Newborn {
+    fn grow_up(mut self) -> Pid {
+        // Only `drop` could have emptied it.
+        self.0.take().expect("a newborn child is taken once")
+    }
+}
+
+impl Drop for Newborn {
+    fn drop(&mut self) {
+        if let Some(process) = self.0 {
+            kill_and_reap(process);
+        }
+    }
+}
+
+/// Blocks until the process is gone, which SIGKILL makes short.
+fn kill_and_reap(process: Pid) {
+    // Neither fails for a child that is not reaped.
+    let _ = kill(process, Signal::SIGKILL);
+    while waitpid(process, None) == Err(Errno::EINTR) {}
+}
+
+/// A running or ended child process.
+///
+/// When dropped while it runs, it gets SIGTERM and after [`DROP_GRACE`] SIGKILL, and is reaped, all in the background.
+/// Children that live when this process ends live on; [`Child::terminate`] them first.
+#[derive(Debug)]
+pub struct Child(Option<Live>);
+
+#[derive(Debug)]
+struct Live {
+    process: Pid,
+    watch: Watch,
+    status: Cell<Option<ExitStatus>>,
+}
+
+impl Child {
+    /// Its process number.
+    pub fn id(&self) -> u32 {
+        // Process numbers are positive.
+        self.live().process.as_raw() as u32
+    }
+
+    /// Waits for its end; later calls give the same status at once. Yields.
+    ///
+    /// # Errors
+    /// `ConnectionAborted` when the coroutine is interrupted; the process goes on then.
+    pub fn wait(&self) -> io::Result<ExitStatus> {
+        loop {
+            if let Some(status) = self.wait_until(Moment::NEVER)? {
+                return Ok(status);
+            }
+        }
+    }
+
+    /// Waits for its end until `deadline`; `None` when it goes on. Yields.
+    ///
+    /// # Errors
+    /// As [`Child::wait`].
+    pub fn wait_until(&self, deadline: Moment) -> io::Result<Option<ExitStatus>> {
+        self.live().wait_until(deadline)
+    }
+
+    /// How it ended; `None` while it runs.
+    ///
+    /// # Errors
+    /// The system's; none is known.
+    pub fn try_wait(&self) -> io::Result<Option<ExitStatus>> {
+        self.live().try_wait()
+    }
+
+    /// Sends it a signal; without effect once it has ended.
+    ///
+    /// # Errors
+    /// `PermissionDenied` when it changed its user.
+    pub fn kill(&self, signal: Signal) -> io::Result<()> {
+        self.live().kill(signal)
+    }
+
+    /// Sends SIGTERM, waits for `grace`, then SIGKILL, and waits for its end. Yields.
+    ///
+    /// # Errors
+    /// As [`Child::wait`]; the process is ended in the background then, as if dropped.
+    pub fn terminate(self, grace: Duration) -> io::Result<ExitStatus> {
+        self.live().terminate(grace)
+    }
+
+    fn live(&self) -> &Live {
+        // Emptied by `drop` only.
+        self.0.as_ref().expect("a child lives until it is dropped")
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let Some(live) = self.0.take() else { return };
+        if !matches!(live.try_wait(), Ok(None)) {
+            return;
+        }
+        let _ = live.kill(Signal::SIGTERM);
+        let process = live.process;
+        let reaper = coroutine::spawn_with("reaper", REAPER_STACK_BYTES, move || {
+            let _ = live.terminate(DROP_GRACE);
+        });
+        if reaper.is_err() {
+            // No memory for a coroutine; a thread that runs already may do.
+            let _ = offload::post(Class::Process, move || kill_and_reap(process));
+        }
+    }
+}
+
+impl Live {
+    fn try_wait(&self) -> io::Result<Option<ExitStatus>> {
+        if self.status.get().is_none() {
+            self.status
+                .set(match waitpid(self.process, Some(WaitPidFlag::WNOHANG)) {
+                    // The raw form that wait(2) describes.
+                    Ok(WaitStatus::Exited(_, code)) => Some(ExitStatus::from_raw(code << 8)),
+                    Ok(WaitStatus::Signaled(_, signal, core)) => {
+                        Some(ExitStatus::from_raw(signal as i32 | if core { 0x80 } else { 0 }))
+                    }
+                    Ok(_) | Err(Errno::EINTR) => None,
+                    Err(error) => return Err(error.into()),
+                });
+        }
+        Ok(self.status.get())
+    }
+
+    fn wait_until(&self, deadline: Moment) -> io::Result<Option<ExitStatus>> {
+        let mut pause = LOOK_FIRST;
+        loop {
+            // Before the look: an end after it brings an event.
+            self.watch.expect_end();
+            if let Some(status) = self.try_wait()? {
+                return Ok(Some(status));
+            }
+            if !self.watch.wait(deadline, &mut pause)? {
+                return self.try_wait();
+            }
+        }
+    }
+
+    fn kill(&self, signal: Signal) -> io::Result<()> {
+        if self.try_wait()?.is_some() {
+            return Ok(());
+        }
+        // Not reaped, so the number is still its own.
+        Ok(kill(self.process, signal)?)
+    }
+
+    fn terminate(&self, grace: Duration) -> io::Result<ExitStatus> {
+        self.kill(Signal::SIGTERM)?;
+        if let Some(status) = self.wait_until(Moment::after(grace))? {
+            return Ok(status);
+        }
+        self.kill(Signal::SIGKILL)?;
+        loop {
+            if let Some(status) = self.wait_until(Moment::NEVER)? {
+                return Ok(status);
+            }
+        }
+    }
+}
+
+/// How the end of a child is noticed.
+enum Watch {
+    /// Readable when it has ended. The registration leaves the reactor before the descriptor closes.
+    ByDescriptor(
+        Registration,
+        #[allow(dead_code, reason = "kept open for the reactor")] OwnedFd,
+    ),
+    /// Kernels before 5.3: by looking now and then. SIGCHLD would tell, but not every child's user may own it.
+    ByLooking,
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Watch::ByDescriptor(..) => "ByDescriptor",
+            Watch::ByLooking => "ByLooking",
+        })
+    }
+}
+
+impl Watch {
+    fn by_descriptor(process: Pid) -> io::Result<Self> {
+        // SAFETY: takes two integers and touches no memory.
+        let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, process.as_raw(), 0 as libc::c_uint) })?;
+        // SAFETY: a new descriptor (close-on-exec by definition) that nothing else owns; descriptors fit their type.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd as RawFd) };
+        Ok(Watch::ByDescriptor(Registration::new(fd.as_fd())?, fd))
+    }
+
+    fn expect_end(&self) {
+        if let Watch::ByDescriptor(registration, _) = self {
+            registration.slot.readable.set(false);
+        }
+    }
+
+    /// Waits for a hint that the child has ended; false at the deadline.
+    fn wait(&self, deadline: Moment, pause: &mut Duration) -> io::Result<bool> {
+        if let Watch::ByDescriptor(registration, _) = self {
+            return registration.slot.wait_readable(deadline);
+        }
+        if coroutine::is_interrupted() || std::thread::panicking() {
+            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "interrupted"));
+        }
+        let left = deadline.since(Moment::now());
+        coroutine::sleep(left.min(*pause));
+        *pause = (*pause * 2).min(LOOK_MAX);
+        Ok(!left.is_zero())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::coroutine::{sleep, spawn};
+    use crate::core::runtime::run;
+
+    fn shell(script: &str) -> Command {
+        Command::new("sh").args(["-c", script])
+    }
+
+    fn folder(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("srs-process-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    #[test]
+    fn exit_codes_and_signals_are_told_by_both_ways_of_watching() {
+        for watch in [Watch::by_descriptor, |_| Ok(Watch::ByLooking)] {
+            run(move || {
+                let child = shell("exit 7").spawn_watched(watch).unwrap();
+                assert_eq!(child.wait().unwrap().code(), Some(7));
+                assert_eq!(child.wait().unwrap().code(), Some(7));
+                child.kill(Signal::SIGKILL).unwrap();
+                let child = shell("exec sleep 60").spawn_watched(watch).unwrap();
+                let early = child.wait_until(Moment::after(Duration::from_millis(20)));
+                assert_eq!(early.unwrap(), None);
+                child.kill(Signal::SIGINT).unwrap();
+                assert_eq!(child.wait().unwrap().signal(), Some(2));
+            })
+            .unwrap();
+        }
+    }
+
+    #[test]
+    fn a_missing_program_or_folder_is_an_error() {
+        run(|| {
+            let error = Command::new("/nonexistent/ffmpeg").spawn().unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::ENOENT));
+            let error = shell("true").folder("/nonexistent").spawn().unwrap_err();
+            assert!(error.to_string().starts_with("enter /nonexistent: "));
+            let error = shell("true").output("/nonexistent/ffmpeg.log").spawn().unwrap_err();
+            assert!(error.to_string().contains("/nonexistent/ffmpeg.log"));
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn output_and_errors_are_appended_in_the_folder() {
+        run(|| {
+            let folder = folder("output");
+            let log = folder.join("child.log");
+            for _ in 0..2 {
+                let child = shell("pwd; echo oops >&2; cat").folder(&folder).output(&log).spawn();
+                assert!(child.unwrap().wait().unwrap().success());
+            }
+            let line = format!("{}\noops\n", folder.canonicalize().unwrap().display());
+            assert_eq!(std::fs::read_to_string(&log).unwrap(), line.repeat(2));
+            std::fs::remove_dir_all(&folder).unwrap();
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_child_inherits_no_descriptor_and_no_signal_state() {
+        run(|| {
+            super::super::signal::block(&[Signal::SIGURG, Signal::SIGUSR1]).unwrap();
+            let folder = folder("state");
+            let log = folder.join("child.log");
+            // Whoever started the tests may have left files and pipes open; none of our kinds.
+            let script = "ls -l /proc/self/fd; exec cat /proc/self/status";
+            let child = shell(script).output(&log).spawn().unwrap();
+            assert!(child.wait().unwrap().success());
+            let text = std::fs::read_to_string(&log).unwrap();
+            assert!(
+                text.contains(" 2 -> ") && !text.contains("anon_inode") && !text.contains("socket:"),
+                "{text}"
+            );
+            for field in ["SigBlk:", "SigIgn:"] {
+                let mask = text.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+                // Signals 1 to 31; the C library keeps the next two for itself.
+                let mask = u64::from_str_radix(mask.trim(), 16).unwrap();
+                assert_eq!(mask & 0x7fff_ffff, 0, "{field} {mask:x}");
+            }
+            let group = |id: u32| nix::unistd::getpgid(Some(Pid::from_raw(id as i32)));
+            let child = shell("exec sleep 60").spawn().unwrap();
+            assert_eq!(group(child.id()).unwrap(), group(std::process::id()).unwrap());
+            std::fs::remove_dir_all(&folder).unwrap();
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn terminate_asks_first_and_kills_after() {
+        run(|| {
+            let polite = shell("trap 'exit 3' TERM; while :; do sleep 0.01; done")
+                .spawn()
+                .unwrap();
+            sleep(Duration::from_millis(100));
+            let status = polite.terminate(Duration::from_secs(10)).unwrap();
+            assert_eq!(status.code(), Some(3));
+            let stubborn = shell("trap '' TERM; while :; do sleep 0.01; done").spawn().unwrap();
+            sleep(Duration::from_millis(100));
+            let status = stubborn.terminate(Duration::from_millis(50)).unwrap();
+            assert_eq!(status.signal(), Some(9));
+        })
+        .unwrap();
+    }
+
+    fn is_gone(id: u32) -> bool {
+        !std::path::Path::new(&format!("/proc/{id}")).exists()
+    }
+
+    #[test]
+    fn a_dropped_child_ends_and_is_reaped() {
+        run(|| {
+            let children: Vec<Child> = (0..3)
+                .map(|_| shell("trap '' TERM; while :; do sleep 0.01; done").spawn().unwrap())
+                .collect();
+            let ids: Vec<u32> = children.iter().map(Child::id).collect();
+            drop(children);
+            let deadline = Moment::after(Duration::from_secs(10));
+            while !ids.iter().copied().all(is_gone) {
+                assert!(Moment::now() < deadline, "children live on");
+                sleep(Duration::from_millis(10));
+            }
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn an_interrupt_ends_the_wait_and_a_lost_newborn_is_reaped() {
+        run(|| {
+            let child = shell("exec sleep 60").spawn().unwrap();
+            let id = child.id();
+            let waiter = spawn("waiter", move || child.wait().map_err(|error| error.kind()));
+            let starter = spawn("starter", || {
+                shell("exec sleep 61").spawn().err().map(|error| error.kind())
+            });
+            coroutine::yield_now();
+            starter.interrupt();
+            waiter.interrupt();
+            assert_eq!(waiter.join().unwrap(), Err(io::ErrorKind::ConnectionAborted));
+            assert_eq!(starter.join().unwrap(), Some(io::ErrorKind::ConnectionAborted));
+            let deadline = Moment::after(Duration::from_secs(10));
+            while !is_gone(id) {
+                assert!(Moment::now() < deadline, "the child lives on");
+                sleep(Duration::from_millis(10));
+            }
+        })
+        .unwrap();
+    }
+}

@@ -1,0 +1,263 @@
+//! The log: the line format that SRS users grep, and where lines go.
+//!
+//! Code logs with the `log` crate's macros and names levels as SRS 5 and later do.
+
+use std::fmt::Write as _;
+use std::io;
+use std::panic::PanicHookInfo;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use log::{Level, LevelFilter, Log, Metadata, Record};
+
+use crate::core::clock::unix_time;
+use crate::core::id::ContextId;
+use crate::core::limits::LOG_LINE_BYTES;
+use crate::core::line_writer::LineWriter;
+
+use super::error::errno_text;
+
+struct Logger {
+    writer: LineWriter,
+    coloured: AtomicBool,
+    utc: AtomicBool,
+    zone: TimeZone,
+}
+
+static LOGGER: OnceLock<Logger> = OnceLock::new();
+
+/// Sends log lines to standard output until [`open`] says where they go; also takes over panic reports.
+///
+/// # Errors
+/// When another logger was installed before.
+pub fn install() -> io::Result<()> {
+    let zone = TimeZone::try_system().unwrap_or(TimeZone::UTC);
+    let logger = LOGGER.get_or_init(|| Logger {
+        writer: LineWriter::stdout(),
+        coloured: AtomicBool::new(true),
+        utc: AtomicBool::new(false),
+        zone,
+    });
+    log::set_logger(logger).map_err(io::Error::other)?;
+    log::set_max_level(LevelFilter::Info);
+    std::panic::set_hook(Box::new(report_panic));
+    Ok(())
+}
+
+/// Sends lines of `level` and worse to `file` from now on, or to standard output without one.
+///
+/// # Errors
+/// When the file cannot be opened; lines then go on to where they went.
+pub fn open(file: Option<&Path>, level: LevelFilter, utc: bool) -> io::Result<()> {
+    let Some(logger) = LOGGER.get() else { return Ok(()) };
+    match file {
+        None => logger.writer.to_stdout(),
+        Some(path) => logger.writer.to_file(path)?,
+    }
+    logger.coloured.store(file.is_none(), Ordering::Relaxed);
+    logger.utc.store(utc, Ordering::Relaxed);
+    log::set_max_level(level);
+    Ok(())
+}
+
+/// Closes and opens the log file again, after it was moved away for rotation.
+pub fn reopen() {
+    if let Some(logger) = LOGGER.get() {
+        logger.writer.reopen();
+    }
+}
+
+/// Hands writing over to a thread of its own, so that a slow disk delays nobody; call it once, after the last fork.
+///
+/// # Errors
+/// When no thread can be had.
+pub fn go_background() -> io::Result<()> {
+    LOGGER.get().map_or(Ok(()), |logger| logger.writer.go_background())
+}
+
+/// Waits until all lines are written, at most for `limit`.
+pub fn flush(limit: Duration) {
+    if let Some(logger) = LOGGER.get() {
+        logger.writer.flush(limit);
+    }
+}
+
+/// Lines that were dropped because the disk did not keep up.
+pub fn dropped_lines() -> u64 {
+    LOGGER.get().map_or(0, |logger| logger.writer.dropped())
+}
+
+impl Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        // may tells each of its system calls.
+        metadata.level() <= log::max_level() && !metadata.target().starts_with("may")
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let errno = io::Error::last_os_error().raw_os_error().unwrap_or(0);
+        let utc = self.utc.load(Ordering::Relaxed);
+        let zone = if utc { TimeZone::UTC } else { self.zone.clone() };
+        let time = Timestamp::from_duration(unix_time().try_into().unwrap_or_default()).unwrap_or_default();
+        let context = ContextId::current();
+        let stamp = Stamp { time, zone, context, errno };
+        let mut line = stamp.line(record.level(), &record.args().to_string());
+        if line.len() > LOG_LINE_BYTES {
+            return;
+        }
+        if self.coloured.load(Ordering::Relaxed) {
+            colour(record.level(), &mut line);
+        } else {
+            line.push('\n');
+        }
+        self.writer.write(line.as_bytes());
+    }
+
+    fn flush(&self) {
+        self.writer.flush(Duration::from_secs(1));
+    }
+}
+
+/// What a line tells beside its level and message.
+struct Stamp {
+    time: Timestamp,
+    zone: TimeZone,
+    context: ContextId,
+    errno: i32,
+}
+
+impl Stamp {
+    fn line(&self, level: Level, message: &str) -> String {
+        let time = self.time.to_zoned(self.zone.clone());
+        let mut line = String::with_capacity(message.len() + 64);
+        // Writing to a String cannot fail.
+        let _ = write!(
+            line,
+            "[{:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:03}][{}][{}][{}]",
+            time.year(),
+            time.month(),
+            time.day(),
+            time.hour(),
+            time.minute(),
+            time.second(),
+            time.millisecond(),
+            level,
+            std::process::id(),
+            self.context,
+        );
+        if level <= Level::Warn {
+            let _ = write!(line, "[{}]", self.errno);
+        }
+        line.push(' ');
+        push_printable(&mut line, message);
+        if level == Level::Error && self.errno != 0 {
+            let _ = write!(line, "({})", errno_text(self.errno));
+        }
+        line
+    }
+}
+
+/// Peers choose names that are logged: control characters must neither begin a line of their own nor steer a terminal.
+/// Line feeds stay, since errors have several lines; those of peers are escaped where their text comes in.
+fn push_printable(line: &mut String, message: &str) {
+    for character in message.chars() {
+        if character.is_control() && character != '\n' && character != '\t' {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+}
+
+/// Text that a peer sent, fit for one log line: control characters are escaped, and it ends after 1,024 characters.
+pub fn printable(text: &str) -> String {
+    const LONGEST: usize = 1024;
+    let mut safe = String::with_capacity(text.len().min(LONGEST));
+    for character in text.chars().take(LONGEST) {
+        if character.is_control() {
+            safe.extend(character.escape_default());
+        } else {
+            safe.push(character);
+        }
+    }
+    if text.chars().nth(LONGEST).is_some() {
+        safe.push('…');
+    }
+    safe
+}
+
+fn colour(level: Level, line: &mut String) {
+    let escape = match level {
+        Level::Error => "\x1b[31m",
+        Level::Warn => "\x1b[33m",
+        _ => {
+            line.push('\n');
+            return;
+        }
+    };
+    line.insert_str(0, escape);
+    line.push_str("\n\x1b[0m");
+}
+
+fn report_panic(info: &PanicHookInfo<'_>) {
+    let payload = info.payload();
+    let text = payload.downcast_ref::<&str>().copied().map(str::to_owned);
+    let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+    // may unwinds a cancelled coroutine with a payload that is no text; that is no fault.
+    let Some(text) = text else { return };
+    let place = info.location().map(ToString::to_string).unwrap_or_default();
+    let backtrace = std::backtrace::Backtrace::capture();
+    log::error!("panicked at {place}: {text}\n{backtrace}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamp(errno: i32) -> Stamp {
+        let time = Timestamp::from_millisecond(1_795_375_517_544).unwrap();
+        Stamp { time, zone: TimeZone::UTC, context: ContextId::parse("66140591").unwrap(), errno }
+    }
+
+    #[test]
+    fn lines_have_the_fields_that_scripts_read() {
+        let pid = std::process::id();
+        assert_eq!(
+            stamp(22).line(Level::Info, "RTMP listen at tcp://0.0.0.0:1935, fd=8"),
+            format!("[2026-11-22 19:25:17.544][INFO][{pid}][66140591] RTMP listen at tcp://0.0.0.0:1935, fd=8")
+        );
+        assert_eq!(
+            stamp(22).line(Level::Warn, "stats"),
+            format!("[2026-11-22 19:25:17.544][WARN][{pid}][66140591][22] stats")
+        );
+        assert_eq!(
+            stamp(11).line(Level::Error, "srs is already running!"),
+            format!(
+                "[2026-11-22 19:25:17.544][ERROR][{pid}][66140591][11] srs is already running!\
+                 (Resource temporarily unavailable)"
+            )
+        );
+    }
+
+    #[test]
+    fn colours_end_after_the_line() {
+        let mut line = "x".to_owned();
+        colour(Level::Error, &mut line);
+        assert_eq!(line, "\x1b[31mx\n\x1b[0m");
+        let mut line = "x".to_owned();
+        colour(Level::Info, &mut line);
+        assert_eq!(line, "x\n");
+    }
+
+    #[test]
+    fn a_peers_text_cannot_forge_lines() {
+        assert_eq!(printable("a\r\n[2026]\x1b[31m"), "a\\r\\n[2026]\\u{1b}[31m");
+        assert_eq!(printable(&"x".repeat(2000)).chars().count(), 1025);
+    }
+}
