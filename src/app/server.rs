@@ -10,6 +10,7 @@ use super::clients::ClientTable;
 use super::config::section::vhost::Vhost;
 use super::config::{Config, Origin};
 use super::listener::Listener;
+use super::pithy::Turn;
 use super::rtmp;
 use super::source::SourceTable;
 use crate::core::clock::Moment;
@@ -32,10 +33,21 @@ pub struct Server {
     pub sources: SourceTable,
     /// All clients.
     pub clients: Rc<ClientTable>,
+    /// Whose turn it is to print.
+    pub turns: Turns,
     origin: Origin,
     listeners: RefCell<HashMap<SocketAddr, Listener>>,
     quit: Cell<Option<Quit>>,
     quit_changed: Condition,
+}
+
+/// The periodic lines of each role.
+#[derive(Debug, Default)]
+pub struct Turns {
+    /// RTMP players.
+    pub play: Turn,
+    /// RTMP publishers.
+    pub publish: Turn,
 }
 
 /// How the server ends.
@@ -57,6 +69,7 @@ impl Server {
             config: RefCell::new(origin.load().wrap("load configuration")?.config),
             sources: SourceTable::default(),
             clients: Rc::default(),
+            turns: Turns::default(),
             origin,
             listeners: RefCell::default(),
             quit: Cell::new(None),

@@ -221,6 +221,14 @@ impl TcpStream {
         self.registration.slot.readable.get()
     }
 
+    /// Waits for input (or the peer's end) until `deadline`; gives whether there is some. Yields.
+    ///
+    /// # Errors
+    /// `ConnectionAborted` when the coroutine is interrupted.
+    pub fn wait_readable(&self, deadline: Moment) -> io::Result<bool> {
+        self.registration.slot.wait_readable(deadline)
+    }
+
     /// Has `waker` woken when input comes; to wait for input and something else at once.
     pub fn watch_readable(&self, waker: Waker) {
         self.registration.slot.watch_readable(waker);

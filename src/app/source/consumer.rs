@@ -178,14 +178,6 @@ impl Consumer {
         self.skip_to(start);
     }
 
-    /// Goes on at the newest keyframe after a pause, so that old media need not be sent first.
-    pub fn resume(&mut self) {
-        let start = self.source.start_number();
-        if start > self.cursor.next.get() {
-            self.skip_to(start);
-        }
-    }
-
     fn skip_to(&mut self, number: u64) {
         self.cursor.next.set(number);
         self.needs_headers = true;

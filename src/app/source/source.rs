@@ -33,7 +33,7 @@ pub struct Source {
     publisher: Cell<Option<ContextId>>,
     cursors: RefCell<Vec<Rc<Cursor>>>,
     views: RefCell<Vec<Weak<RefCell<RtmpView>>>>,
-    /// When the last publisher or consumer left.
+    /// When a publisher came, or the last publisher or consumer left.
     idle_since: Cell<Moment>,
     published: Cell<u64>,
 }
@@ -127,6 +127,11 @@ impl Source {
         (!used).then(|| self.idle_since.get())
     }
 
+    /// Since when it has had no player, counted from the start of the publication at the earliest.
+    pub fn unwatched_since(&self) -> Option<Moment> {
+        (self.consumer_count() == 0).then(|| self.idle_since.get())
+    }
+
     /// Takes the stream's settings from a new configuration; in force from the next message on.
     pub fn set_play(&self, play: Rc<Play>) {
         let mut state = self.state.borrow_mut();
@@ -155,6 +160,7 @@ impl Source {
             return Err(Error::new(ErrorCode::StreamBusy, text));
         }
         self.publisher.set(Some(ContextId::current()));
+        self.idle_since.set(Moment::now());
         Ok(Publication { source: self.clone() })
     }
 
