@@ -28,8 +28,14 @@ fn main() {
     let first = words.next().unwrap_or_default();
     let _ = raise_file_limit();
     if first == "drain" {
-        let address = words.next().and_then(|word| word.parse().ok()).expect("drain ADDRESS PLAYERS");
-        let players = words.next().and_then(|word| word.parse().ok()).expect("drain ADDRESS PLAYERS");
+        let address = words
+            .next()
+            .and_then(|word| word.parse().ok())
+            .expect("drain ADDRESS PLAYERS");
+        let players = words
+            .next()
+            .and_then(|word| word.parse().ok())
+            .expect("drain ADDRESS PLAYERS");
         return drain(address, players);
     }
     let players: usize = first.parse().unwrap_or(1000);
@@ -66,7 +72,9 @@ fn drain(address: SocketAddr, players: usize) {
         .map(|index| {
             let stream = TcpStream::connect(address).expect("connect");
             stream.set_nonblocking(true).expect("nonblocking");
-            epoll.add(&stream, EpollEvent::new(EpollFlags::EPOLLIN, index as u64)).expect("add");
+            epoll
+                .add(&stream, EpollEvent::new(EpollFlags::EPOLLIN, index as u64))
+                .expect("add");
             stream
         })
         .collect();
@@ -89,7 +97,12 @@ fn start_drain(address: SocketAddr, players: usize) -> Child {
     let program = std::env::current_exe().expect("own path");
     // Off the core that is measured: run the bench itself with `taskset -c 0`.
     let mut command = Command::new("taskset");
-    command.args(["-c", "1"]).arg(program).arg("drain").arg(address.to_string()).arg(players.to_string());
+    command
+        .args(["-c", "1"])
+        .arg(program)
+        .arg("drain")
+        .arg(address.to_string())
+        .arg(players.to_string());
     command.stdin(Stdio::null()).spawn().expect("start the reading process")
 }
 
@@ -97,10 +110,18 @@ fn start_drain(address: SocketAddr, players: usize) -> Child {
 fn frame(index: u32) -> Frame {
     let millis = index * 1000 / 68;
     if index % 68 * 25 / 68 != (index + 67) % 68 * 25 / 68 {
-        let head: &[u8] = if index.is_multiple_of(136) { b"\x17\x01\0\0\0" } else { b"\x27\x01\0\0\0" };
+        let head: &[u8] = if index.is_multiple_of(136) {
+            b"\x17\x01\0\0\0"
+        } else {
+            b"\x27\x01\0\0\0"
+        };
         Frame::new(Kind::Video, millis, Bytes::from([head, &vec![7; 1000]].concat()))
     } else {
-        Frame::new(Kind::Audio, millis, Bytes::from([b"\xaf\x01".as_slice(), &vec![7; 140]].concat()))
+        Frame::new(
+            Kind::Audio,
+            millis,
+            Bytes::from([b"\xaf\x01".as_slice(), &vec![7; 140]].concat()),
+        )
     }
 }
 
@@ -125,7 +146,11 @@ fn bare(players: usize, duration: Duration) -> Cost {
         next += BATCH;
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
     }
-    let cost = Cost { cpu: cpu_time() - cpu, bytes, resident: 0 };
+    let cost = Cost {
+        cpu: cpu_time() - cpu,
+        bytes,
+        resident: 0,
+    };
     drop(streams);
     let _ = child.wait();
     cost
@@ -173,7 +198,11 @@ fn coroutines(players: usize, duration: Duration) -> Cost {
         publish_until(Duration::from_secs(2), &mut index);
         let (cpu, bytes) = (cpu_time(), sent.get());
         publish_until(duration + Duration::from_secs(2), &mut index);
-        let cost = Cost { cpu: cpu_time() - cpu, bytes: sent.get() - bytes, resident: resident_bytes() - before };
+        let cost = Cost {
+            cpu: cpu_time() - cpu,
+            bytes: sent.get() - bytes,
+            resident: resident_bytes() - before,
+        };
         for player in waiting {
             player.interrupt();
             let _ = player.join();
@@ -186,7 +215,10 @@ fn coroutines(players: usize, duration: Duration) -> Cost {
 }
 
 fn play_until(source: &Rc<Source>, stream: &tcp::TcpStream, end: Moment, sent: &std::cell::Cell<u64>) {
-    let merged = MergedWrite { messages: 8, latency: BATCH };
+    let merged = MergedWrite {
+        messages: 8,
+        latency: BATCH,
+    };
     let mut consumer = Consumer::join(source, 60_000);
     let mut before = 0;
     while Moment::now() < end && !coroutine::is_interrupted() {

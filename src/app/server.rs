@@ -89,7 +89,10 @@ impl Server {
     pub fn vhost(&self, name: &str) -> Result<Rc<Vhost>> {
         self.config().vhost(name).ok_or_else(|| {
             let name = crate::kernel::log::printable(name);
-            Error::new(ErrorCode::NoVhost, format!("vhost {name} is unknown or disabled, and so is __defaultVhost__"))
+            Error::new(
+                ErrorCode::NoVhost,
+                format!("vhost {name} is unknown or disabled, and so is __defaultVhost__"),
+            )
         })
     }
 
@@ -138,7 +141,10 @@ impl Server {
         let mut looks = 0u32;
         while !self.clients.is_empty() && self.quit.get() != Some(Quit::Fast) {
             if looks.is_power_of_two() && looks <= 32 {
-                log::info!("graceful quit waits for {} clients, {looks} s so far", self.clients.len());
+                log::info!(
+                    "graceful quit waits for {} clients, {looks} s so far",
+                    self.clients.len()
+                );
             }
             looks += 1;
             self.sleep_unless_fast(GRACE_LOOK);
@@ -166,7 +172,9 @@ impl Server {
             let listener = Listener::open("RTMP", address, move |stream, peer| server.accept(stream, peer))?;
             self.listeners.borrow_mut().insert(address, listener);
         }
-        self.listeners.borrow_mut().retain(|address, _| wanted.contains(address));
+        self.listeners
+            .borrow_mut()
+            .retain(|address, _| wanted.contains(address));
         Ok(())
     }
 

@@ -111,7 +111,12 @@ impl Log for Logger {
         let zone = if utc { TimeZone::UTC } else { self.zone.clone() };
         let time = Timestamp::from_duration(unix_time().try_into().unwrap_or_default()).unwrap_or_default();
         let context = ContextId::current();
-        let stamp = Stamp { time, zone, context, errno };
+        let stamp = Stamp {
+            time,
+            zone,
+            context,
+            errno,
+        };
         let mut line = stamp.line(record.level(), &record.args().to_string());
         if line.len() > LOG_LINE_BYTES {
             return;
@@ -227,7 +232,12 @@ mod tests {
 
     fn stamp(errno: i32) -> Stamp {
         let time = Timestamp::from_millisecond(1_795_375_517_544).unwrap();
-        Stamp { time, zone: TimeZone::UTC, context: ContextId::parse("66140591").unwrap(), errno }
+        Stamp {
+            time,
+            zone: TimeZone::UTC,
+            context: ContextId::parse("66140591").unwrap(),
+            errno,
+        }
     }
 
     #[test]

@@ -33,11 +33,20 @@ const ROUNDS_MAX: usize = 10_000;
 /// Serves one client until it leaves; logs how it ended. Yields.
 pub fn serve(server: &Rc<Server>, stream: &Rc<TcpStream>, peer: SocketAddr, entry: &Entry) {
     log::info!("RTMP client ip={peer}, fd={}", stream.as_raw_fd());
-    let mut conn = Conn { server, stream, entry, session: Session::new(Socket(stream.clone())) };
+    let mut conn = Conn {
+        server,
+        stream,
+        entry,
+        session: Session::new(Socket(stream.clone())),
+    };
     if let Err(error) = conn.serve() {
         log_end(&error);
     }
-    log::debug!("RTMP client {peer} sent {} bytes, got {}", stream.received_bytes(), stream.sent_bytes());
+    log::debug!(
+        "RTMP client {peer} sent {} bytes, got {}",
+        stream.received_bytes(),
+        stream.sent_bytes()
+    );
 }
 
 fn log_end(error: &Error) {
@@ -77,7 +86,10 @@ impl Conn<'_> {
         // Noise of the handshake; it hides nothing.
         let millis = (Moment::now().as_micros() / 1000) as u32;
         let mut random = fastrand::Rng::new();
-        let shaken = self.session.handshake(millis, &mut |bytes| random.fill(bytes)).wrap("rtmp handshake")?;
+        let shaken = self
+            .session
+            .handshake(millis, &mut |bytes| random.fill(bytes))
+            .wrap("rtmp handshake")?;
         if let Some(client) = shaken.client {
             self.entry.client.ip.set(IpAddr::V4(client));
             log::info!("proxy real client ip={client}");
@@ -85,7 +97,10 @@ impl Conn<'_> {
         let connect = self.session.read_connect().wrap("rtmp connect tcUrl")?;
         let url = StreamUrl::connect(&connect.tc_url)?;
         let vhost = self.server.vhost(&url.vhost)?;
-        let url = StreamUrl { vhost: vhost.name.clone(), ..url };
+        let url = StreamUrl {
+            vhost: vhost.name.clone(),
+            ..url
+        };
         self.accept(&connect, &vhost)?;
         for round in 0..ROUNDS_MAX {
             if round > 0 {
@@ -97,7 +112,11 @@ impl Conn<'_> {
     }
 
     fn accept(&mut self, connect: &ConnectRequest, vhost: &Vhost) -> Result<()> {
-        let ip = self.stream.local_addr().map(|address| address.ip().to_string()).unwrap_or_default();
+        let ip = self
+            .stream
+            .local_addr()
+            .map(|address| address.ip().to_string())
+            .unwrap_or_default();
         let id = ContextId::current();
         let identity = Identity {
             signature: "SRS",
@@ -117,7 +136,9 @@ impl Conn<'_> {
             chunk_size: vhost.chunk_size,
             identity,
         };
-        self.session.accept_connect(connect, &reply).wrap("response connect app")
+        self.session
+            .accept_connect(connect, &reply)
+            .wrap("response connect app")
     }
 
     fn serve_stream(&mut self, connect: &ConnectRequest, url: &StreamUrl) -> Result<()> {
@@ -128,7 +149,13 @@ impl Conn<'_> {
             Role::Play { stream, duration_ms } => ("rtmp-play", stream, *duration_ms),
         };
         let request = self.find_stream(url, stream)?;
-        let StreamUrl { vhost: asked, app, stream, param, .. } = &request.url;
+        let StreamUrl {
+            vhost: asked,
+            app,
+            stream,
+            param,
+            ..
+        } = &request.url;
         log::info!(
             "client identified, type={kind}, vhost={}, app={}, stream={}, param={}, duration={}ms",
             printable(asked),
@@ -137,18 +164,43 @@ impl Conn<'_> {
             printable(param),
             duration_ms.unwrap_or(0),
         );
-        let request = Request { url: StreamUrl { vhost: request.vhost.name.clone(), ..request.url }, ..request };
+        let request = Request {
+            url: StreamUrl {
+                vhost: request.vhost.name.clone(),
+                ..request.url
+            },
+            ..request
+        };
         log_connected(connect, &request.url);
-        let source = self.server.sources.fetch_or_create(&request.url.stream_url(), &request.vhost);
+        let source = self
+            .server
+            .sources
+            .fetch_or_create(&request.url.stream_url(), &request.vhost);
         self.log_source(&source);
         let interval = self.server.config().pithy_print;
         match role {
-            Role::Publish { kind, .. } => {
-                publish::serve(&mut self.session, self.stream, &request, &source, kind, &self.server.turns.publish, interval)
-            }
+            Role::Publish { kind, .. } => publish::serve(
+                &mut self.session,
+                self.stream,
+                &request,
+                &source,
+                kind,
+                &self.server.turns.publish,
+                interval,
+            ),
             Role::Play { .. } => {
-                let _ = self.stream.set_nodelay(request.vhost.tcp_nodelay || request.vhost.min_latency);
-                play::serve(&mut self.session, self.stream, &request, &source, duration_ms, &self.server.turns.play, interval)
+                let _ = self
+                    .stream
+                    .set_nodelay(request.vhost.tcp_nodelay || request.vhost.min_latency);
+                play::serve(
+                    &mut self.session,
+                    self.stream,
+                    &request,
+                    &source,
+                    duration_ms,
+                    &self.server.turns.play,
+                    interval,
+                )
             }
         }
     }

@@ -32,7 +32,10 @@ pub(super) fn serve(
 ) -> Result<()> {
     session.start_play().wrap("start play")?;
     let play = &request.vhost.play;
-    let merged = MergedWrite { messages: play.mw_msgs, latency: play.mw_latency };
+    let merged = MergedWrite {
+        messages: play.mw_msgs,
+        latency: play.mw_latency,
+    };
     log::info!(
         "start play smi={}ms, mw_sleep={}, mw_msgs={}, realtime={}, tcp_nodelay={}",
         play.send_min_interval.as_millis(),
@@ -99,7 +102,10 @@ impl Player<'_> {
                 return Ok(total);
             }
             total += sent;
-            if self.duration_ms.is_some_and(|limit| self.consumer.sent_ms() >= limit as i64) {
+            if self
+                .duration_ms
+                .is_some_and(|limit| self.consumer.sent_ms() >= limit as i64)
+            {
                 let text = format!("{} ms of media are sent", self.consumer.sent_ms());
                 return Err(Error::new(ErrorCode::DurationExceed, text));
             }

@@ -47,7 +47,10 @@ pub(super) fn serve(
         Ok(publication) => publication,
         Err(busy) => {
             // Encoders show this to their users; SRS just closes.
-            session.reject(&StatusCode::PublishBadName, "the stream is busy, another client publishes it")?;
+            session.reject(
+                &StatusCode::PublishBadName,
+                "the stream is busy, another client publishes it",
+            )?;
             return Err(busy.wrap("acquire publish"));
         }
     };
@@ -61,8 +64,16 @@ pub(super) fn serve(
         publish.normal_timeout.as_millis(),
         u8::from(request.vhost.tcp_nodelay),
     );
-    session.connection().set_read_size(if publish.mr { MERGED_READ_BYTES } else { READ_BYTES });
-    let mut publisher = Publisher { publication, publish, stream, messages: 0, progress: Progress::new() };
+    session
+        .connection()
+        .set_read_size(if publish.mr { MERGED_READ_BYTES } else { READ_BYTES });
+    let mut publisher = Publisher {
+        publication,
+        publish,
+        stream,
+        messages: 0,
+        progress: Progress::new(),
+    };
     publisher.take_all(session, kind, turn, interval)
 }
 
@@ -155,7 +166,9 @@ impl Publisher<'_> {
     }
 
     fn check_idle(&self) -> Result<()> {
-        let Some(limit) = self.publish.kickoff_for_idle else { return Ok(()) };
+        let Some(limit) = self.publish.kickoff_for_idle else {
+            return Ok(());
+        };
         match self.publication.source().unwatched_since() {
             Some(since) if Moment::now().since(since) >= limit => {
                 let text = format!("nobody has watched for {} s", limit.as_secs_f64());

@@ -175,7 +175,11 @@ impl Source {
     /// Where a new consumer begins: at the newest keyframe, else with the next message.
     pub(super) fn start_number(&self) -> u64 {
         let state = self.state.borrow();
-        let gop = if self.play.borrow().gop_cache { state.gop.start() } else { None };
+        let gop = if self.play.borrow().gop_cache {
+            state.gop.start()
+        } else {
+            None
+        };
         gop.unwrap_or(state.journal.end())
     }
 
@@ -234,7 +238,10 @@ impl Source {
         if !state.keep_header(&frame, clock, play.reduce_sequence_header) {
             return;
         }
-        let number = state.journal.push(Entry { frame: frame.clone(), clock });
+        let number = state.journal.push(Entry {
+            frame: frame.clone(),
+            clock,
+        });
         state.gop.follow(number, &frame, play.gop_cache_max_frames);
         if clock < before - i64::from(u8::MAX) {
             state.waiters.wake_all();
@@ -270,7 +277,10 @@ impl Source {
 impl State {
     /// Remembers metadata and headers; gives whether players shall get this message.
     fn keep_header(&mut self, frame: &Frame, clock: i64, reduce: bool) -> bool {
-        let entry = Entry { frame: frame.clone(), clock };
+        let entry = Entry {
+            frame: frame.clone(),
+            clock,
+        };
         if frame.kind == Kind::Data {
             let repeated = is_metadata(&frame.payload) && self.metadata.replace(entry).is_some();
             return !(reduce && repeated);
@@ -278,7 +288,10 @@ impl State {
         if !frame.facts.sequence_header && !frame.facts.presentation {
             return true;
         }
-        let place = self.headers.iter().position(|known| header_key(&known.frame) == header_key(frame));
+        let place = self
+            .headers
+            .iter()
+            .position(|known| header_key(&known.frame) == header_key(frame));
         let repeated = match place {
             Some(place) => {
                 let known = std::mem::replace(&mut self.headers[place], entry);
