@@ -120,7 +120,7 @@ fn frame(index: u32) -> Frame {
         Frame::new(
             Kind::Audio,
             millis,
-            Bytes::from([b"\xaf\x01".as_slice(), &vec![7; 140]].concat()),
+            Bytes::from([b"\xaf\x01".as_slice(), &[7; 140]].concat()),
         )
     }
 }
