@@ -1,4 +1,7 @@
 //! RTMP (Adobe RTMP specification 1.0; Enhanced RTMP v2): handshake, chunk stream, messages, sessions, URLs.
 
+pub mod aggregate;
 pub mod chunk;
 pub mod handshake;
+pub mod message;
+pub mod metadata;
