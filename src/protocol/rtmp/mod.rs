@@ -2,6 +2,9 @@
 
 pub mod aggregate;
 pub mod chunk;
+pub mod client;
+pub mod connection;
 pub mod handshake;
 pub mod message;
 pub mod metadata;
+pub mod server;
