@@ -3,6 +3,8 @@
 //!
 //! Everything is said on message stream 1; which one a client uses does not matter. Every method yields.
 
+mod connect;
+
 use std::net::Ipv4Addr;
 
 use super::chunk::id;
@@ -16,10 +18,10 @@ use crate::kernel::error::{Error, Result, Wrap};
 use crate::kernel::error_code::ErrorCode;
 use crate::protocol::amf0::{Object, Value};
 
+pub use connect::{ConnectReply, ConnectRequest, Identity};
+
 /// The one message stream of a session.
 pub const STREAM_ID: u32 = 1;
-/// The version of Flash Media Server whose behaviour clients may expect.
-const FMS_VERSION: &str = "3,5,3,888";
 /// The client id in statuses, the same for all.
 const CLIENT_ID: &str = "ASAICiss";
 /// How many createStream calls may come before play or publish.
@@ -32,64 +34,6 @@ pub struct Handshake {
     pub client: Option<Ipv4Addr>,
     /// The order of blocks in a signed C1; `None` for the simple handshake.
     pub digest: Option<Schema>,
-}
-
-/// What a client said in connect. Texts are empty where it left them out.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ConnectRequest {
-    /// Where it connected to.
-    pub tc_url: String,
-    /// The web page that it runs in.
-    pub page_url: String,
-    /// The Flash movie that it is, or pretends to be.
-    pub swf_url: String,
-    /// The application, as the client cut it from the URL.
-    pub app: String,
-    /// The client's name and version.
-    pub flash_ver: String,
-    /// The encoding of its commands: 0 is AMF0, 3 is AMF3.
-    pub object_encoding: f64,
-    /// The argument behind the command object; other servers identify themselves here.
-    pub args: Option<Object>,
-    transaction_id: f64,
-}
-
-/// What a server tells about itself in the answer to connect.
-#[derive(Clone, Copy, Debug)]
-pub struct Identity<'a> {
-    /// Short signature.
-    pub signature: &'a str,
-    /// Name and version.
-    pub server: &'a str,
-    /// License.
-    pub license: &'a str,
-    /// Home page.
-    pub url: &'a str,
-    /// Version.
-    pub version: &'a str,
-    /// Authors.
-    pub authors: &'a str,
-    /// The local address of the socket.
-    pub ip: &'a str,
-    /// Process id.
-    pub pid: u32,
-    /// Context id of the connection.
-    pub id: &'a str,
-}
-
-/// The answer to connect.
-#[derive(Clone, Copy, Debug)]
-pub struct ConnectReply<'a> {
-    /// The client shall acknowledge after so many bytes; 0 says nothing about it.
-    pub out_ack_size: u32,
-    /// We acknowledge after half of so many bytes; 0 leaves it to the client.
-    pub in_ack_size: u32,
-    /// The bandwidth that the client may use, bytes.
-    pub peer_bandwidth: u32,
-    /// Our chunk size, bytes.
-    pub chunk_size: u32,
-    /// Who we are.
-    pub identity: Identity<'a>,
 }
 
 /// In which order of commands a client publishes.
@@ -209,24 +153,7 @@ impl<S: Io> Server<S> {
                 break command;
             }
         };
-        let text = |name| command.object().and_then(|object| object.string(name));
-        let owned = |name| text(name).unwrap_or_default().to_owned();
-        let Some(tc_url) = text("tcUrl") else {
-            return Err(Error::new(ErrorCode::RtmpConnect, "connect has no tcUrl"));
-        };
-        Ok(ConnectRequest {
-            tc_url: tc_url.to_owned(),
-            page_url: owned("pageUrl"),
-            swf_url: owned("swfUrl"),
-            app: owned("app"),
-            flash_ver: owned("flashVer"),
-            object_encoding: command
-                .object()
-                .and_then(|object| object.number("objectEncoding"))
-                .unwrap_or(0.0),
-            args: command.argument(0).and_then(Value::as_object).cloned(),
-            transaction_id: command.transaction_id,
-        })
+        ConnectRequest::from_command(&command)
     }
 
     /// Accepts a connect: windows, bandwidth, chunk size, result, onBWDone.
@@ -246,20 +173,7 @@ impl<S: Io> Server<S> {
             limit: Limit::Dynamic,
         });
         connection.queue_control(&Control::SetChunkSize(reply.chunk_size));
-        let properties = Object::new()
-            .with("fmsVer", format!("FMS/{FMS_VERSION}"))
-            .with("capabilities", 127.0)
-            .with("mode", 1.0);
-        let info = Status::object(&Level::Status, &StatusCode::ConnectSuccess, "Connection succeeded")
-            .with("objectEncoding", request.object_encoding)
-            .with("data", Value::EcmaArray(reply.identity.to_object()));
-        // Clients number connect 1; one that says nothing expects that too.
-        let transaction_id = if request.transaction_id > 0.0 {
-            request.transaction_id
-        } else {
-            1.0
-        };
-        let result = Command::result(transaction_id, properties.into(), info.into());
+        let result = request.accept(&reply.identity);
         connection.queue_command(id::CONNECTION, 0, &result);
         let done = Command::new(CommandName::OnBwDone, 0.0, [Value::Null]);
         connection.queue_command(id::CONNECTION, 0, &done);
@@ -513,23 +427,6 @@ impl<S: Io> Server<S> {
     fn send_status(&mut self, stream_id: u32, info: Object) -> Result<()> {
         self.queue_status(stream_id, info);
         self.connection.flush()
-    }
-}
-
-impl Identity<'_> {
-    /// The properties by which servers of this family know each other.
-    fn to_object(self) -> Object {
-        Object::new()
-            .with("version", FMS_VERSION)
-            .with("srs_sig", self.signature)
-            .with("srs_server", self.server)
-            .with("srs_license", self.license)
-            .with("srs_url", self.url)
-            .with("srs_version", self.version)
-            .with("srs_authors", self.authors)
-            .with("srs_server_ip", self.ip)
-            .with("srs_pid", f64::from(self.pid))
-            .with("srs_id", self.id)
     }
 }
 
