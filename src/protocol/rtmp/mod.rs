@@ -8,3 +8,4 @@ pub mod handshake;
 pub mod message;
 pub mod metadata;
 pub mod server;
+pub mod url;
