@@ -219,6 +219,7 @@ fn run_body<T, F: FnOnce() -> T>(task: Rc<Task>, outcome: Rc<Outcome<T>>, contex
     CURRENT.replace(Some(task));
     context.enter();
     let result = catch_unwind(AssertUnwindSafe(body)).map_err(|payload| Panicked(panic_text(&*payload)));
+    reactor::stay_on_thread();
     outcome.value.replace(Some(result));
     outcome.done.set(true);
     outcome.ended.notify_all();

@@ -411,6 +411,14 @@ pub(super) fn assert_thread() {
     );
 }
 
+/// As [`assert_thread`], for where a panic would unwind through values of the worker: ends the process.
+pub(super) fn stay_on_thread() {
+    if WORKER.get() != Some(&thread_id()) {
+        eprintln!("a coroutine left the worker thread: a wait of may's own was called");
+        std::process::abort();
+    }
+}
+
 fn current() -> Rc<Reactor> {
     REACTOR
         .with_borrow(|reactor| reactor.clone())
