@@ -88,8 +88,8 @@ fn a_blocked_disk_and_a_blocked_resolver_delay_nobody_else() {
             slowest = slowest.max(Moment::now().since(before));
             rounds += 1;
         }
-        assert!(slowest < millis(250), "a round took {slowest:?}");
-        assert!(rounds > 50);
+        assert!(slowest < millis(500), "a round took {slowest:?}");
+        assert!(rounds > 10);
         assert_eq!(starved.join().unwrap(), io::ErrorKind::TimedOut);
         assert_eq!(lane.waiting(), 2);
         // In its own lane a job waits for those before it.

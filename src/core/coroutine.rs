@@ -410,7 +410,10 @@ mod tests {
             let dropped = Rc::new(Cell::new(false));
             let told = dropped.clone();
             drop(spawn("unjoined", move || Waits(told)));
-            sleep(Duration::from_millis(50));
+            let deadline = Moment::after(Duration::from_secs(10));
+            while !dropped.get() && Moment::now() < deadline {
+                sleep(Duration::from_millis(1));
+            }
             assert!(dropped.get());
         })
         .unwrap();
