@@ -58,6 +58,7 @@ fn a_blocked_disk_and_a_blocked_resolver_delay_nobody_else() {
         const BLOCKED: Duration = Duration::from_secs(2);
         let lane = Lane::new(Class::Disk, 1 << 20);
         let (finished, finishes) = mpsc::channel();
+        let started = Moment::now();
         for name in ["first", "second"] {
             let finished = finished.clone();
             lane.post(0, move || {
@@ -70,7 +71,6 @@ fn a_blocked_disk_and_a_blocked_resolver_delay_nobody_else() {
             // More than there are threads: names cannot be resolved now.
             offload::post(Class::Resolver, || std::thread::sleep(BLOCKED / 8)).unwrap();
         }
-        let started = Moment::now();
         let starved = spawn("resolve", || {
             dns::resolve("localhost", 80, millis(50)).unwrap_err().kind()
         });
