@@ -96,12 +96,7 @@ impl Conn<'_> {
         }
         let connect = self.session.read_connect().wrap("rtmp connect tcUrl")?;
         let url = StreamUrl::connect(&connect.tc_url)?;
-        let vhost = self.server.vhost(&url.vhost)?;
-        let url = StreamUrl {
-            vhost: vhost.name.clone(),
-            ..url
-        };
-        self.accept(&connect, &vhost)?;
+        self.accept(&connect, &url)?;
         for round in 0..ROUNDS_MAX {
             if round > 0 {
                 self.stream.set_read_timeout(Some(AGAIN_TIMEOUT));
@@ -111,7 +106,11 @@ impl Conn<'_> {
         Ok(())
     }
 
-    fn accept(&mut self, connect: &ConnectRequest, vhost: &Vhost) -> Result<()> {
+    /// Accepts every connect: only the stream's name tells for sure which vhost is meant.
+    fn accept(&mut self, connect: &ConnectRequest, url: &StreamUrl) -> Result<()> {
+        let config = self.server.config();
+        let vhost = config.vhost(&url.vhost);
+        let vhost = vhost.as_deref();
         let ip = self
             .stream
             .local_addr()
@@ -130,10 +129,10 @@ impl Conn<'_> {
             id: id.as_str(),
         };
         let reply = ConnectReply {
-            out_ack_size: vhost.out_ack_size,
-            in_ack_size: vhost.in_ack_size,
+            out_ack_size: vhost.map_or(PEER_BANDWIDTH, |vhost| vhost.out_ack_size),
+            in_ack_size: vhost.map_or(0, |vhost| vhost.in_ack_size),
             peer_bandwidth: PEER_BANDWIDTH,
-            chunk_size: vhost.chunk_size,
+            chunk_size: vhost.map_or(config.chunk_size, |vhost| vhost.chunk_size),
             identity,
         };
         self.session
@@ -148,29 +147,18 @@ impl Conn<'_> {
             Role::Publish { kind, stream } => (client_type(*kind), stream, None),
             Role::Play { stream, duration_ms } => ("rtmp-play", stream, *duration_ms),
         };
-        let request = self.find_stream(url, stream)?;
-        let StreamUrl {
-            vhost: asked,
-            app,
-            stream,
-            param,
-            ..
-        } = &request.url;
+        let mut url = url.with_stream(stream).wrap("discover stream")?;
         log::info!(
             "client identified, type={kind}, vhost={}, app={}, stream={}, param={}, duration={}ms",
-            printable(asked),
-            printable(app),
-            printable(stream),
-            printable(param),
+            printable(&url.vhost),
+            printable(&url.app),
+            printable(&url.stream),
+            printable(&url.param),
             duration_ms.unwrap_or(0),
         );
-        let request = Request {
-            url: StreamUrl {
-                vhost: request.vhost.name.clone(),
-                ..request.url
-            },
-            ..request
-        };
+        let vhost = self.server.vhost(&url.vhost)?;
+        url.vhost.clone_from(&vhost.name);
+        let request = Request { url, vhost };
         log_connected(connect, &request.url);
         let source = self
             .server
@@ -203,13 +191,6 @@ impl Conn<'_> {
                 )
             }
         }
-    }
-
-    /// The stream that the client means, with the vhost as the client asked for it.
-    fn find_stream(&self, url: &StreamUrl, name: &str) -> Result<Request> {
-        let url = url.with_stream(name).wrap("discover stream")?;
-        let vhost = self.server.vhost(&url.vhost)?;
-        Ok(Request { url, vhost })
     }
 
     fn log_source(&self, source: &Source) {
