@@ -346,6 +346,20 @@ impl Rtmp {
         messages.filter(Message::is_media).map(Message::into_tag).collect()
     }
 
+    /// Whether the server has left the connection open so far. What it has sent is thrown away.
+    pub fn is_open(&mut self) -> bool {
+        let mut scratch = [0; 4096];
+        let _ = self.socket.set_nonblocking(true);
+        let end = loop {
+            match self.socket.read(&mut scratch) {
+                Ok(1..) => {}
+                end => break end,
+            }
+        };
+        let _ = self.socket.set_nonblocking(false);
+        end.is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// Whether the server closes the connection within `seconds` (what it sends before does not matter).
     pub fn is_closed_within(&mut self, seconds: u64) -> bool {
         closes_within(&mut self.socket, seconds)
