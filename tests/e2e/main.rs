@@ -22,4 +22,5 @@ mod republish_busy;
 mod rtmpdump;
 mod timestamps;
 mod vhosts;
+mod vlc;
 mod wait_for_publisher;
