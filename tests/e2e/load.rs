@@ -40,8 +40,7 @@ fn two_thousand_idle_connections_and_five_hundred_publishers() {
     let server = Setup::default()
         .globals("max_connections 3000;\nsrs_log_level_v2 debug;\n")
         .start();
-    server.wait_for_line(&["Hybrid cpu=", "coroutines="]);
-    let (coroutines, start) = (coroutines(&server, 0), Usage::of(&server));
+    let (coroutines, start) = (server.next_coroutine_count(), Usage::of(&server));
 
     let idle = connect_all(&server, IDLE, |client, _| client);
     let with_idle = Usage::of(&server);
@@ -97,10 +96,9 @@ impl Usage {
             .filter_map(|field| field.parse::<u64>().ok())
             .sum();
         let ticks_a_second = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100);
-        let files = fs::read_dir(format!("/proc/{}/fd", server.pid())).expect("the server's descriptors");
         Usage {
             kilobytes: server.resident_kilobytes(),
-            files: files.count(),
+            files: server.open_files(),
             cpu: ticks as f64 / ticks_a_second as f64,
         }
     }
@@ -113,18 +111,6 @@ fn allow_files(count: u64) {
         "this machine allows {hard} open files, {count} are needed (ulimit -Hn)"
     );
     setrlimit(Resource::RLIMIT_NOFILE, soft.max(count), hard).expect("raise the limit of open files");
-}
-
-/// How many coroutines the monitor's newest line tells, once the log has more than `behind` of those lines.
-fn coroutines(server: &Server, behind: usize) -> u32 {
-    let line = server.wait_for_lines(behind + 1, &["Hybrid cpu=", "coroutines="]);
-    let (_, count) = line.split_once("coroutines=").expect("a count");
-    count
-        .chars()
-        .take_while(char::is_ascii_digit)
-        .collect::<String>()
-        .parse()
-        .expect("a count of coroutines")
 }
 
 /// Connects so many clients from all threads, and makes each what it shall be; `number` counts from 0.
@@ -259,9 +245,8 @@ fn frame(stream: usize, number: u32) -> Tag {
 
 fn assert_nothing_is_left(server: &Server, files: usize, expected: u32) {
     wait_for("the descriptors to go", 10, || {
-        (Usage::of(server).files <= files).then_some(())
+        (server.open_files() <= files).then_some(())
     });
-    let lines = server.log().lines().filter(|line| line.contains("Hybrid cpu=")).count();
-    assert_eq!(coroutines(server, lines), expected, "coroutines are left");
+    assert_eq!(server.next_coroutine_count(), expected, "coroutines are left");
     server.wait_for_line(&["idle sources, 0 are left"]);
 }

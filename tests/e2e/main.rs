@@ -14,6 +14,7 @@ mod gop_cache;
 mod gstreamer;
 mod hostile;
 mod init_script;
+mod life_cycle;
 mod load;
 mod nginx_peer;
 mod process;
