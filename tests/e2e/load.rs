@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{SysconfVar, sysconf};
 
+use crate::support::amf::Amf;
 use crate::support::bystander::numbered_header;
 use crate::support::flv::{Tag, VIDEO};
 use crate::support::rtmp::Rtmp;
@@ -249,4 +250,35 @@ fn assert_nothing_is_left(server: &Server, files: usize, expected: u32) {
     });
     assert_eq!(server.next_coroutine_count(), expected, "coroutines are left");
     server.wait_for_line(&["idle sources, 0 are left"]);
+}
+
+/// A queue is bounded by time, and this stream's time stands still.
+#[test]
+fn a_slow_player_of_a_stream_without_time_holds_no_memory() {
+    let server = Setup::default().allow_error("serve error").start();
+    let publisher = Rtmp::connect(server.port(), "live").and_then(|client| client.publish("live", "still"));
+    let mut publisher = publisher.expect("publish");
+    publisher.send_tag(&numbered_header()).expect("send the header");
+    let mut player = Rtmp::connect(server.port(), "live")
+        .and_then(|client| client.play("still"))
+        .expect("play");
+    player
+        .command("pause", 0.0, 1, &[Amf::Null, Amf::Boolean(true), Amf::Number(0.0)])
+        .expect("pause");
+    let before = Usage::of(&server);
+    let payload = [&[0x27, 1, 0, 0, 0][..], &[1; 80_000]].concat();
+    for _ in 0..4000 {
+        let tag = Tag {
+            kind: VIDEO,
+            timestamp: 0,
+            payload: payload.clone(),
+        };
+        publisher.send_tag(&tag).expect("publish a frame");
+    }
+    let after = Usage::of(&server);
+    println!("resident {} kB, then {} kB", before.kilobytes, after.kilobytes);
+    assert!(
+        after.kilobytes < before.kilobytes + 200_000,
+        "{before:?}, then {after:?}"
+    );
 }
