@@ -82,6 +82,7 @@ impl Conn<'_> {
         self.stream.set_write_timeout(Some(STEP_TIMEOUT));
         // The answers before the media are small and each is waited for.
         let _ = self.stream.set_nodelay(true);
+        self.stream.set_quick_ack(true);
         let _ = self.stream.set_keepalive(true);
         // Noise of the handshake; it hides nothing.
         let millis = (Moment::now().as_micros() / 1000) as u32;

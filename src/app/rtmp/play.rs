@@ -31,6 +31,7 @@ pub(super) fn serve(
     interval: Duration,
 ) -> Result<()> {
     session.start_play().wrap("start play")?;
+    stream.set_quick_ack(false);
     let play = &request.vhost.play;
     let merged = MergedWrite {
         messages: play.mw_msgs,

@@ -55,6 +55,7 @@ pub(super) fn serve(
         }
     };
     session.publish_started()?;
+    stream.set_quick_ack(false);
     let publish = &request.vhost.publish;
     log::info!(
         "start publish mr={}/{}, p1stpt={}, pnt={}, tcp_nodelay={}",
