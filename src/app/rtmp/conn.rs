@@ -5,11 +5,11 @@ use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::request::Request;
 use super::socket::Socket;
 use super::{play, publish};
 use crate::app::cli;
 use crate::app::clients::Entry;
-use crate::app::config::section::vhost::Vhost;
 use crate::app::server::Server;
 use crate::app::source::Source;
 use crate::core::clock::Moment;
@@ -66,14 +66,6 @@ struct Conn<'a> {
     stream: &'a Rc<TcpStream>,
     entry: &'a Entry,
     session: Session<Socket>,
-}
-
-/// What a connection does next: a stream and the settings that hold for it.
-pub(super) struct Request {
-    /// Where the stream is; its vhost is the one that serves it.
-    pub url: StreamUrl,
-    /// The settings.
-    pub vhost: Rc<Vhost>,
 }
 
 impl Conn<'_> {

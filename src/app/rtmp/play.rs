@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::conn::Request;
+use super::request::Request;
 use super::socket::Socket;
 use crate::app::pithy::{Progress, Turn};
 use crate::app::source::{Consumer, MergedWrite, Source};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::conn::Request;
+use super::request::Request;
 use super::socket::Socket;
 use crate::app::cli;
 use crate::app::config::section::publish::Publish;

@@ -1,10 +1,11 @@
 //! A player's place in a stream: a cursor into the journal, its own timeline, and what it starts with.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::cursor::Cursor;
 use super::rtmp_view::{InStep, RtmpView, encode_absolute};
 use super::source::Source;
 use super::waiters::{Target, Waiter};
@@ -30,13 +31,6 @@ pub struct MergedWrite {
     pub latency: Duration,
 }
 
-/// A position that the source sees, so that it keeps what its consumers still need.
-#[derive(Debug)]
-pub struct Cursor {
-    /// The next message to send.
-    pub(super) next: Cell<u64>,
-}
-
 /// One player of one source.
 pub struct Consumer {
     source: Rc<Source>,
@@ -59,7 +53,7 @@ impl Consumer {
     /// Joins the source: what comes next is the stream's metadata, its sequence headers and its newest GOP.
     pub fn join(source: &Rc<Source>, chunk_bytes: usize) -> Self {
         let start = source.start_number();
-        let cursor = Rc::new(Cursor { next: Cell::new(start) });
+        let cursor = Rc::new(Cursor::at(start));
         source.add_cursor(&cursor);
         Consumer {
             view: source.rtmp_view(chunk_bytes, start),
