@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use srs_may::app::config::section::play::{Play, TimeJitter};
 use srs_may::app::monitor::{cpu_time, resident_bytes};
-use srs_may::app::source::{Consumer, MergedWrite, Source};
+use srs_may::app::source::{MergedWrite, RtmpConsumer, Source};
 use srs_may::core::clock::Moment;
 use srs_may::core::coroutine::{self, spawn};
 use srs_may::core::runtime::run;
@@ -219,7 +219,7 @@ fn play_until(source: &Rc<Source>, stream: &tcp::TcpStream, end: Moment, sent: &
         messages: 8,
         latency: BATCH,
     };
-    let mut consumer = Consumer::join(source, 60_000);
+    let mut consumer = RtmpConsumer::join(source, 60_000);
     let mut before = 0;
     while Moment::now() < end && !coroutine::is_interrupted() {
         let _ = stream.try_read(&mut [0; 16]);
@@ -228,6 +228,6 @@ fn play_until(source: &Rc<Source>, stream: &tcp::TcpStream, end: Moment, sent: &
         }
         sent.set(sent.get() + stream.sent_bytes() - before);
         before = stream.sent_bytes();
-        consumer.wait(merged, stream, end);
+        consumer.place.wait(merged, stream, end);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::request::Request;
 use super::socket::Socket;
 use crate::app::pithy::{Progress, Turn};
-use crate::app::source::{Consumer, MergedWrite, Source};
+use crate::app::source::{MergedWrite, RtmpConsumer, Source};
 use crate::core::clock::Moment;
 use crate::core::coroutine;
 use crate::core::tcp::TcpStream;
@@ -47,7 +47,7 @@ pub(super) fn serve(
     );
     session.connection().release_buffers();
     let mut player = Player {
-        consumer: Consumer::join(source, session.connection().chunk_size()),
+        consumer: RtmpConsumer::join(source, session.connection().chunk_size()),
         stream,
         merged,
         pause_between: play.send_min_interval,
@@ -58,7 +58,7 @@ pub(super) fn serve(
 }
 
 struct Player<'a> {
-    consumer: Consumer,
+    consumer: RtmpConsumer,
     stream: &'a TcpStream,
     merged: MergedWrite,
     pause_between: Duration,
@@ -89,7 +89,7 @@ impl Player<'_> {
             }
             let before = Moment::now();
             self.wait(before + LOOK)?;
-            due = self.consumer.is_due(self.merged) || Moment::now().since(before) >= LOOK;
+            due = self.consumer.place.is_due(self.merged) || Moment::now().since(before) >= LOOK;
         }
     }
 
@@ -105,9 +105,9 @@ impl Player<'_> {
             total += sent;
             if self
                 .duration_ms
-                .is_some_and(|limit| self.consumer.sent_ms() >= limit as i64)
+                .is_some_and(|limit| self.consumer.place.taken_ms() >= limit as i64)
             {
-                let text = format!("{} ms of media are sent", self.consumer.sent_ms());
+                let text = format!("{} ms of media are sent", self.consumer.place.taken_ms());
                 return Err(Error::new(ErrorCode::DurationExceed, text));
             }
             if !self.pause_between.is_zero() {
@@ -121,7 +121,7 @@ impl Player<'_> {
             let waited = self.stream.wait_readable(deadline);
             waited.io_wrap(ErrorCode::SocketRead, || "wait for the paused player".to_owned())?;
         } else {
-            self.consumer.wait(self.merged, self.stream, deadline);
+            self.consumer.place.wait(self.merged, self.stream, deadline);
         }
         Ok(())
     }
@@ -132,7 +132,7 @@ impl Player<'_> {
             "-> PLA time={}, msgs={sent}, okbps={out}, ikbps={input}, mw={}, dropped={}",
             progress.millis(),
             self.merged.latency.as_millis(),
-            self.consumer.dropped(),
+            self.consumer.place.dropped(),
         );
     }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::clock::Clock;
 use super::cursor::Cursor;
+use super::flv_view::FlvView;
 use super::gop::GopTracker;
 use super::journal::{Entry, Journal};
 use super::mix::MixQueue;
@@ -31,10 +32,42 @@ pub struct Source {
     play: RefCell<Rc<Play>>,
     publisher: Cell<Option<ContextId>>,
     cursors: RefCell<Vec<Rc<Cursor>>>,
-    views: RefCell<Vec<Weak<RefCell<RtmpView>>>>,
+    views: Views,
     /// When a publisher came, or the last publisher or consumer left.
     idle_since: Cell<Moment>,
     published: Cell<u64>,
+}
+
+/// The journal as those who play want it; a view lives as long as one of them does.
+#[derive(Default)]
+struct Views {
+    rtmp: RefCell<Vec<Weak<RefCell<RtmpView>>>>,
+    flv: RefCell<Vec<Weak<RefCell<FlvView>>>>,
+}
+
+impl Views {
+    fn trim(&self, keep: u64) {
+        for view in self.rtmp.borrow().iter().filter_map(Weak::upgrade) {
+            view.borrow_mut().encoded.trim(keep);
+        }
+        for view in self.flv.borrow().iter().filter_map(Weak::upgrade) {
+            view.borrow_mut().encoded.trim(keep);
+        }
+    }
+}
+
+fn find_or_make<V>(
+    views: &mut Vec<Weak<RefCell<V>>>,
+    fits: impl Fn(&V) -> bool,
+    make: impl FnOnce() -> V,
+) -> Rc<RefCell<V>> {
+    views.retain(|view| view.strong_count() > 0);
+    if let Some(view) = views.iter().filter_map(Weak::upgrade).find(|view| fits(&view.borrow())) {
+        return view;
+    }
+    let view = Rc::new(RefCell::new(make()));
+    views.push(Rc::downgrade(&view));
+    view
 }
 
 /// What a message changes.
@@ -93,7 +126,7 @@ impl Source {
             play: RefCell::new(play),
             publisher: Cell::new(None),
             cursors: RefCell::new(Vec::new()),
-            views: RefCell::new(Vec::new()),
+            views: Views::default(),
             idle_since: Cell::new(Moment::now()),
             published: Cell::new(0),
         })
@@ -194,20 +227,18 @@ impl Source {
         self.idle_since.set(Moment::now());
     }
 
-    /// The view for this chunk size that still has message `start`, made if there is none.
+    /// The RTMP view for this chunk size that still has message `start`, made if there is none.
     pub(super) fn rtmp_view(&self, chunk_bytes: usize, start: u64) -> Rc<RefCell<RtmpView>> {
-        let mut views = self.views.borrow_mut();
-        views.retain(|view| view.strong_count() > 0);
-        let fits = |view: &Rc<RefCell<RtmpView>>| {
-            let view = view.borrow();
-            view.chunk_bytes() == chunk_bytes && view.first() <= start
-        };
-        if let Some(view) = views.iter().filter_map(Weak::upgrade).find(fits) {
-            return view;
-        }
-        let view = Rc::new(RefCell::new(RtmpView::new(chunk_bytes, start)));
-        views.push(Rc::downgrade(&view));
-        view
+        let fits = |view: &RtmpView| view.chunk_bytes() == chunk_bytes && view.encoded.first() <= start;
+        find_or_make(&mut self.views.rtmp.borrow_mut(), fits, || {
+            RtmpView::new(chunk_bytes, start)
+        })
+    }
+
+    /// The FLV view that still has message `start`, made if there is none.
+    pub(super) fn flv_view(&self, start: u64) -> Rc<RefCell<FlvView>> {
+        let fits = |view: &FlvView| view.encoded.first() <= start;
+        find_or_make(&mut self.views.flv.borrow_mut(), fits, || FlvView::new(start))
     }
 
     fn ingest(&self, frame: Frame) {
@@ -280,9 +311,7 @@ impl Source {
             .journal
             .trim(keep.max(state.journal.within_bytes(SOURCE_JOURNAL_BYTES)));
         let keep = state.journal.first();
-        for view in self.views.borrow().iter().filter_map(Weak::upgrade) {
-            view.borrow_mut().trim(keep);
-        }
+        self.views.trim(keep);
     }
 }
 

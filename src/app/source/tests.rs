@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Consumer, MergedWrite, Publication, Source};
+use super::{FlvConsumer, MergedWrite, Publication, RtmpConsumer, Source, Tracks};
 use crate::app::config::section::play::{Play, TimeJitter};
 use crate::core::clock::Moment;
 use crate::core::coroutine::{self, spawn};
@@ -14,6 +14,7 @@ use crate::core::limits::SOURCE_JOURNAL_BYTES;
 use crate::core::runtime::run;
 use crate::core::tcp::{ListenOptions, TcpListener, TcpStream};
 use crate::kernel::error_code::ErrorCode;
+use crate::kernel::flv::demux::{Demuxer, Item};
 use crate::kernel::frame::{Frame, Kind};
 use crate::protocol::rtmp::chunk::{Decoder, Message};
 
@@ -78,7 +79,7 @@ fn socket_pair() -> (TcpStream, TcpStream) {
 struct Player {
     client: TcpStream,
     server: TcpStream,
-    consumer: Consumer,
+    consumer: RtmpConsumer,
     decoder: Decoder,
     input: BytesMut,
 }
@@ -92,7 +93,7 @@ impl Player {
         Player {
             client,
             server,
-            consumer: Consumer::join(source, CHUNK),
+            consumer: RtmpConsumer::join(source, CHUNK),
             decoder,
             input: BytesMut::new(),
         }
@@ -151,6 +152,62 @@ fn a_player_starts_with_headers_and_the_newest_gop_at_its_own_zero() {
         publication.push(video(1160, false, 10));
         assert_eq!(shape(&early.messages()), [(8, 130), (9, 160)]);
         assert_eq!(shape(&late.messages()), [(8, 50), (9, 80)]);
+    })
+    .unwrap();
+}
+
+/// Tags of a batch: kind and time.
+fn tags(batch: &[u8]) -> Vec<(u8, u32)> {
+    let mut demuxer = Demuxer::at_tag(0);
+    demuxer.feed(batch);
+    let mut tags = Vec::new();
+    while let Some(Item::Tag(tag)) = demuxer.pull().unwrap() {
+        tags.push((tag.kind as u8, tag.timestamp));
+    }
+    tags
+}
+
+#[test]
+fn flv_players_have_their_own_zero_too() {
+    run(|| {
+        let (source, publication) = source(play());
+        let mut waiting = FlvConsumer::join(&source);
+        assert_eq!(waiting.guess_tracks(), None);
+        headers(&publication);
+        for frame in [
+            video(1000, true, 10),
+            video(1080, true, 10),
+            audio(1070),
+            video(1120, false, 10),
+        ] {
+            publication.push(frame);
+        }
+        let mut late = FlvConsumer::join(&source);
+        let mut batch = Vec::new();
+        assert_eq!(late.take_batch(&mut batch), 3);
+        assert_eq!(tags(&batch), [(18, 0), (8, 0), (9, 0), (9, 10), (8, 0), (9, 50)]);
+        let mut batch = Vec::new();
+        waiting.take_batch(&mut batch);
+        assert_eq!(
+            tags(&batch),
+            [(18, 0), (8, 0), (9, 0), (9, 0), (9, 80), (8, 70), (9, 120)]
+        );
+
+        let mut deaf = FlvConsumer::join(&source);
+        assert_eq!(
+            deaf.guess_tracks(),
+            Some(Tracks {
+                audio: true,
+                video: true
+            })
+        );
+        deaf.set_wanted(Tracks {
+            audio: false,
+            video: true,
+        });
+        let mut batch = Vec::new();
+        deaf.take_batch(&mut batch);
+        assert!(tags(&batch).iter().all(|(kind, _)| *kind != 8));
     })
     .unwrap();
 }
@@ -223,7 +280,7 @@ fn a_slow_player_jumps_to_the_newest_keyframe_and_its_time_goes_on() {
             publication.push(video(index * 40, index % 25 == 0, 10));
         }
         let messages = player.messages();
-        assert!(player.consumer.dropped() > 100);
+        assert!(player.consumer.place.dropped() > 100);
         assert_eq!(shape(&messages), [(18, 0), (8, 10), (9, 10), (9, 10), (9, 50), (9, 90)]);
         assert_eq!(messages[3].payload[0], 0x17);
     })
@@ -262,6 +319,7 @@ fn a_waiting_player_is_woken_for_a_batch_and_not_before() {
             let before = Moment::now();
             player
                 .consumer
+                .place
                 .wait(merged, &player.server, Moment::after(Duration::from_millis(50)));
             Moment::now().since(before) >= Duration::from_millis(50)
         };
@@ -271,7 +329,7 @@ fn a_waiting_player_is_woken_for_a_batch_and_not_before() {
         assert!(waits(&player));
         publication.push(video(101, false, 10));
         assert!(!waits(&player));
-        assert!(player.consumer.is_due(AT_ONCE));
+        assert!(player.consumer.place.is_due(AT_ONCE));
     })
     .unwrap();
 }
