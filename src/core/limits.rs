@@ -20,10 +20,14 @@ pub const AMF_DEPTH: usize = 64;
 pub const AMF_VALUES: usize = 65_536;
 /// How many ModEx prefixes one enhanced audio or video message may have.
 pub const FLV_MOD_EX_CHAIN: usize = 8;
+/// The longest file header of an FLV that we read over, bytes; version 1 has 9.
+pub const FLV_FILE_HEADER_BYTES: u32 = 4096;
 /// Bytes of the proxy prefix before the RTMP handshake.
 pub const RTMP_PROXY_BYTES: usize = 1024;
-/// Parameter sets kept for one stream, over VPS, SPS and PPS.
+/// Parameter sets kept for one stream, over VPS, SPS, PPS and SEI.
 pub const PARAMETER_SETS: usize = 64;
+/// The largest width or height of a picture that a parameter set may tell, pixels: what MP4 can tell.
+pub const PICTURE_SIDE_PIXELS: u32 = 65_535;
 /// How deep config files may include each other.
 pub const CONFIG_INCLUDE_DEPTH: usize = 32;
 /// How deep config blocks may nest.

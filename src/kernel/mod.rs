@@ -1,5 +1,6 @@
 //! What media is: errors, log, byte readers, codecs and containers. Pure functions of bytes; no sockets, no config.
 
+pub mod bits;
 pub mod buf;
 pub mod codec;
 pub mod error;

@@ -1,7 +1,9 @@
 //! FLV tags (Adobe FLV and F4V specification, annex E; Enhanced RTMP v2).
 
 pub mod audio;
+pub mod demux;
 mod enhanced;
+pub mod mux;
 pub mod tag;
 pub mod video;
 
