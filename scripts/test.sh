@@ -37,9 +37,10 @@ run_tests() {
     fi
 }
 
-# Adds up the closing lines of nextest (`N passed, N failed`) and of cargo test (`N passed; N failed`).
+# Adds up the closing lines of nextest (`N passed, N failed`) and of cargo test (`N passed; N failed`). Nextest indents
+# the output of failed tests, which holds closing lines of its own.
 count() {
-    cat "$results"/*.log 2>/dev/null | grep -E '^ *(Summary \[|test result:)' |
+    cat "$results"/*.log 2>/dev/null | grep -E '^ *Summary \[|^test result:' |
         grep -oE "[0-9]+ $1" | awk '{ sum += $1 } END { print sum + 0 }'
 }
 

@@ -22,7 +22,13 @@ use srs_may::kernel::error_code::ErrorCode;
 use srs_may::kernel::log as tank;
 
 /// The signals that steer the server; SIGUSR2 is left alone and ends the process, as it does with SRS.
-const SIGNALS: [Signal; 5] = [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT];
+const SIGNALS: [Signal; 5] = [
+    Signal::SIGHUP,
+    Signal::SIGUSR1,
+    Signal::SIGTERM,
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+];
 /// How long the end of the process waits for the disk to take the last log lines.
 const LAST_LINES: Duration = Duration::from_secs(2);
 /// How often a server that follows its parent looks whether it is still there.
@@ -84,7 +90,10 @@ fn run(arguments: &Arguments) -> Result<u8> {
     }
     let parent = setup::parent_id();
     if process.asprocess && parent == 1 {
-        return Err(Error::new(ErrorCode::SystemAssert, "asprocess is on and the parent is init"));
+        return Err(Error::new(
+            ErrorCode::SystemAssert,
+            "asprocess is on and the parent is init",
+        ));
     }
     let blocked = signal::block(&SIGNALS).io_wrap(ErrorCode::PipeCreate, || "block signals".into())?;
     if process.daemon {
@@ -92,8 +101,12 @@ fn run(arguments: &Arguments) -> Result<u8> {
     }
     let _pid_file = acquire_pid_file(process).wrap("run")?;
     let server_id = identity::server_id(process);
-    log::info!("server cid={}, pid={}, server_id={server_id}", ContextId::current(), std::process::id());
-    tank::go_background().io_wrap(ErrorCode::StThreadCreate, || "start the log's thread".into())?;
+    log::info!(
+        "server cid={}, pid={}, server_id={server_id}",
+        ContextId::current(),
+        std::process::id()
+    );
+    tank::start_background();
 
     let context = ContextId::current();
     let follow = process.asprocess.then_some(parent);
@@ -139,7 +152,11 @@ fn acquire_pid_file(process: &Process) -> Result<PidFile> {
             PidFileStep::Truncate => (ErrorCode::PidFileTruncate, "cannot be emptied"),
             PidFileStep::Write => (ErrorCode::PidFileWrite, "cannot be written"),
         };
-        Error::io(code, &failed.cause, format!("pid file {} {text}", process.pid.display()))
+        Error::io(
+            code,
+            &failed.cause,
+            format!("pid file {} {text}", process.pid.display()),
+        )
     })
 }
 

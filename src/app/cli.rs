@@ -59,7 +59,9 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Arguments> {
             None => seen.help = true,
             Some(rest) => match rest.strip_prefix('-') {
                 Some(long) => {
-                    let first = long.get(..long.chars().next().map_or(0, char::len_utf8)).unwrap_or_default();
+                    let first = long
+                        .get(..long.chars().next().map_or(0, char::len_utf8))
+                        .unwrap_or_default();
                     read_letters(first, &argument, &mut arguments, &mut seen)?;
                 }
                 None => read_letters(rest, &argument, &mut arguments, &mut seen)?,
@@ -74,15 +76,14 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Arguments> {
         Seen { test: true, .. } => Action::Test,
         _ => Action::Run,
     };
-    Ok(Arguments { action, config: seen.config, env_only: seen.env_only })
+    Ok(Arguments {
+        action,
+        config: seen.config,
+        env_only: seen.env_only,
+    })
 }
 
-fn read_letters(
-    letters: &str,
-    argument: &str,
-    rest: &mut impl Iterator<Item = String>,
-    seen: &mut Seen,
-) -> Result<()> {
+fn read_letters(letters: &str, argument: &str, rest: &mut impl Iterator<Item = String>, seen: &mut Seen) -> Result<()> {
     for (index, letter) in letters.char_indices() {
         match letter {
             'h' | '?' => {
@@ -95,7 +96,11 @@ fn read_letters(
             'e' => seen.env_only = true,
             'c' => {
                 let glued = &letters[index + 1..];
-                let file = if glued.is_empty() { rest.next() } else { Some(glued.to_owned()) };
+                let file = if glued.is_empty() {
+                    rest.next()
+                } else {
+                    Some(glued.to_owned())
+                };
                 let missing = || Error::new(ErrorCode::ConfigInvalid, "option -c needs a file name");
                 seen.config = Some(file.ok_or_else(missing)?);
                 seen.help = false;
@@ -182,6 +187,11 @@ mod tests {
             let error = parse(line.split_whitespace().map(str::to_owned)).unwrap_err();
             assert_eq!(error.code(), ErrorCode::ConfigInvalid, "{line}");
         }
-        assert!(parse(["-tx".to_owned()]).unwrap_err().message().contains("'x' in '-tx'"));
+        assert!(
+            parse(["-tx".to_owned()])
+                .unwrap_err()
+                .message()
+                .contains("'x' in '-tx'")
+        );
     }
 }

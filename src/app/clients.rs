@@ -39,9 +39,18 @@ pub struct ClientTable {
 impl ClientTable {
     /// Enters a client until the result is dropped.
     pub fn enter(self: &Rc<Self>, id: ContextId, ip: IpAddr, stream: &Rc<TcpStream>) -> Entry {
-        let client = Rc::new(Client { id, ip: Cell::new(ip), since: Moment::now(), stream: stream.clone() });
+        let client = Rc::new(Client {
+            id,
+            ip: Cell::new(ip),
+            since: Moment::now(),
+            stream: stream.clone(),
+        });
         self.clients.borrow_mut().insert(id, client.clone());
-        Entry { table: self.clone(), client, _member: self.group.enter() }
+        Entry {
+            table: self.clone(),
+            client,
+            _member: self.group.enter(),
+        }
     }
 
     /// How many there are.

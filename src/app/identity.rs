@@ -9,10 +9,18 @@ use super::config::section::process::Process;
 /// the pid file (`.pid` replaced by `.id`) for the next run.
 pub fn server_id(process: &Process) -> String {
     let path = id_path(&process.pid);
-    let kept = || fs::read_to_string(&path).ok().map(|text| text.trim().to_owned()).filter(|text| is_id(text));
+    let kept = || {
+        fs::read_to_string(&path)
+            .ok()
+            .map(|text| text.trim().to_owned())
+            .filter(|text| is_id(text))
+    };
     let id = process.server_id.clone().or_else(kept).unwrap_or_else(generate);
     if let Err(error) = fs::write(&path, &id) {
-        log::warn!("server id {id} is not kept, {} cannot be written: {error}", path.display());
+        log::warn!(
+            "server id {id} is not kept, {} cannot be written: {error}",
+            path.display()
+        );
     }
     id
 }

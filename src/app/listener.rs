@@ -35,7 +35,10 @@ impl Listener {
         let bound = listener.local_addr().unwrap_or(address);
         log::info!("{name} listen at tcp://{bound}, fd={}", listener.as_raw_fd());
         let accepting = coroutine::spawn(format!("listen {name}"), move || accept(name, &listener, &mut serve));
-        Ok(Listener { accepting, address: bound })
+        Ok(Listener {
+            accepting,
+            address: bound,
+        })
     }
 }
 
@@ -57,4 +60,3 @@ fn accept(name: &str, listener: &TcpListener, serve: &mut impl FnMut(TcpStream, 
         }
     }
 }
-

@@ -18,8 +18,16 @@ pub fn run() {
         let percent = now.1.saturating_sub(before.1).as_secs_f64() / wall * 100.0;
         before = now;
         let dropped = crate::kernel::log::dropped_lines();
-        let lost = if dropped > 0 { format!(", {dropped} log lines lost") } else { String::new() };
-        log::info!("Hybrid cpu={percent:.2}%,{}MB, coroutines={}{lost}", resident_bytes() >> 20, coroutine::live_count());
+        let lost = if dropped > 0 {
+            format!(", {dropped} log lines lost")
+        } else {
+            String::new()
+        };
+        log::info!(
+            "Hybrid cpu={percent:.2}%,{}MB, coroutines={}{lost}",
+            resident_bytes() >> 20,
+            coroutine::live_count()
+        );
     }
 }
 
@@ -37,8 +45,15 @@ pub fn cpu_time() -> Duration {
 pub fn resident_bytes() -> u64 {
     // Not a disk: the kernel answers at once.
     let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: u64 = statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
-    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096);
+    let pages: u64 = statm
+        .split_whitespace()
+        .nth(1)
+        .and_then(|pages| pages.parse().ok())
+        .unwrap_or(0);
+    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)
+        .ok()
+        .flatten()
+        .unwrap_or(4096);
     pages * u64::try_from(page).unwrap_or(4096)
 }
 

@@ -10,16 +10,16 @@ use crate::kernel::rate::{Kbps, Rate};
 /// The turn of one role's clients.
 #[derive(Debug, Default)]
 pub struct Turn {
-    next: Cell<Moment>,
+    next: Cell<Option<Moment>>,
 }
 
 impl Turn {
-    /// Whether the caller prints now; it is nobody's turn again for `interval`.
+    /// Whether the caller prints now; it is nobody's turn again for `interval`. The first call starts the first interval.
     pub fn take(&self, interval: Duration) -> bool {
         let now = Moment::now();
-        let due = now >= self.next.get();
-        if due {
-            self.next.set(now + interval);
+        let due = self.next.get().is_some_and(|next| now >= next);
+        if due || self.next.get().is_none() {
+            self.next.set(Some(now + interval));
         }
         due
     }
@@ -36,7 +36,11 @@ pub struct Progress {
 impl Progress {
     /// Counts from now on.
     pub fn new() -> Self {
-        Progress { since: Moment::now(), sent: Rate::default(), received: Rate::default() }
+        Progress {
+            since: Moment::now(),
+            sent: Rate::default(),
+            received: Rate::default(),
+        }
     }
 
     /// Milliseconds since the start.
@@ -66,6 +70,7 @@ mod tests {
     #[test]
     fn a_role_prints_once_in_an_interval() {
         let turn = Turn::default();
+        assert!(!turn.take(Duration::ZERO));
         assert!(turn.take(Duration::from_secs(60)));
         assert!(!turn.take(Duration::from_secs(60)));
     }

@@ -10,6 +10,7 @@ use super::clients::ClientTable;
 use super::config::section::vhost::Vhost;
 use super::config::{Config, Origin};
 use super::listener::Listener;
+use super::pithy::Turn;
 use super::rtmp;
 use super::source::SourceTable;
 use crate::core::clock::Moment;
@@ -32,10 +33,21 @@ pub struct Server {
     pub sources: SourceTable,
     /// All clients.
     pub clients: Rc<ClientTable>,
+    /// Whose turn it is to print.
+    pub turns: Turns,
     origin: Origin,
     listeners: RefCell<HashMap<SocketAddr, Listener>>,
     quit: Cell<Option<Quit>>,
     quit_changed: Condition,
+}
+
+/// The periodic lines of each role.
+#[derive(Debug, Default)]
+pub struct Turns {
+    /// RTMP players.
+    pub play: Turn,
+    /// RTMP publishers.
+    pub publish: Turn,
 }
 
 /// How the server ends.
@@ -57,6 +69,7 @@ impl Server {
             config: RefCell::new(origin.load().wrap("load configuration")?.config),
             sources: SourceTable::default(),
             clients: Rc::default(),
+            turns: Turns::default(),
             origin,
             listeners: RefCell::default(),
             quit: Cell::new(None),
@@ -76,7 +89,10 @@ impl Server {
     pub fn vhost(&self, name: &str) -> Result<Rc<Vhost>> {
         self.config().vhost(name).ok_or_else(|| {
             let name = crate::kernel::log::printable(name);
-            Error::new(ErrorCode::NoVhost, format!("vhost {name} is unknown or disabled, and so is __defaultVhost__"))
+            Error::new(
+                ErrorCode::NoVhost,
+                format!("vhost {name} is unknown or disabled, and so is __defaultVhost__"),
+            )
         })
     }
 
@@ -125,7 +141,10 @@ impl Server {
         let mut looks = 0u32;
         while !self.clients.is_empty() && self.quit.get() != Some(Quit::Fast) {
             if looks.is_power_of_two() && looks <= 32 {
-                log::info!("graceful quit waits for {} clients, {looks} s so far", self.clients.len());
+                log::info!(
+                    "graceful quit waits for {} clients, {looks} s so far",
+                    self.clients.len()
+                );
             }
             looks += 1;
             self.sleep_unless_fast(GRACE_LOOK);
@@ -153,7 +172,9 @@ impl Server {
             let listener = Listener::open("RTMP", address, move |stream, peer| server.accept(stream, peer))?;
             self.listeners.borrow_mut().insert(address, listener);
         }
-        self.listeners.borrow_mut().retain(|address, _| wanted.contains(address));
+        self.listeners
+            .borrow_mut()
+            .retain(|address, _| wanted.contains(address));
         Ok(())
     }
 

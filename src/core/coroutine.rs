@@ -98,13 +98,16 @@ struct Outcome<T> {
 }
 
 impl<T> JoinHandle<T> {
-    /// Waits for the coroutine's end. Yields.
+    /// Waits for the coroutine's end, whoever interrupts the waiting one; interrupt the other one to hasten it. Yields.
     ///
     /// # Errors
-    /// [`Panicked`] when it ended so.
+    /// [`Panicked`] when it ended so, or when the waiting coroutine itself unwinds.
     pub fn join(self) -> Result<T, Panicked> {
         while !self.outcome.done.get() {
-            self.outcome.ended.wait();
+            if std::thread::panicking() {
+                return Err(Panicked("not joined: the joining coroutine unwinds".into()));
+            }
+            self.outcome.ended.wait_firmly();
         }
         self.outcome
             .value
@@ -112,7 +115,7 @@ impl<T> JoinHandle<T> {
             .unwrap_or_else(|| Err(Panicked("joined twice".into())))
     }
 
-    /// Waits for the end for at most `limit`; gives whether it has ended. Yields.
+    /// Waits for the end for at most `limit` (less on an interrupt); gives whether it has ended. Yields.
     pub fn wait_for(&self, limit: Duration) -> bool {
         let deadline = Moment::after(limit);
         while !self.outcome.done.get() {
@@ -216,10 +219,15 @@ fn run_body<T, F: FnOnce() -> T>(task: Rc<Task>, outcome: Rc<Outcome<T>>, contex
     CURRENT.replace(Some(task));
     context.enter();
     let result = catch_unwind(AssertUnwindSafe(body)).map_err(|payload| Panicked(panic_text(&*payload)));
+    reactor::stay_on_thread();
     outcome.value.replace(Some(result));
     outcome.done.set(true);
     outcome.ended.notify_all();
-    CURRENT.replace(None);
+    // A value that nobody joins is dropped while there still is a coroutine for it to wait in.
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(outcome)));
+    if let Some(task) = CURRENT.replace(None) {
+        reactor::disarm(&task);
+    }
     LIVE.set(LIVE.get() - 1);
 }
 
@@ -241,24 +249,32 @@ fn current_task() -> Rc<Task> {
 
 /// Waits until woken, interrupted, or `deadline`; may also return for no reason. Yields.
 ///
-/// Returns at once while the coroutine is interrupted or unwinds from a panic.
+/// Does not wait while the coroutine is interrupted, it only lets others run: a loop that overlooks the interrupt must not
+/// stop the server. Returns at once while the coroutine unwinds from a panic, when it may not be switched.
 pub fn park(deadline: Moment) {
+    if is_interrupted() {
+        yield_now();
+    } else {
+        park_firmly(deadline);
+    }
+}
+
+/// As [`park`], but an interrupt only wakes it and does not keep it from waiting.
+pub(super) fn park_firmly(deadline: Moment) {
     if std::thread::panicking() {
         return;
     }
     let task = CURRENT.with_borrow_mut(Option::take).expect("park outside a coroutine");
     let context = ContextId::current();
-    if !task.interrupted.get() {
-        task.deadline.set(deadline);
-        reactor::arm(&task);
-        task.parked.set(true);
-        task.streak.set(0);
-        while task.parked.get() {
-            may::coroutine::park();
-        }
-        reactor::assert_thread();
-        task.deadline.set(Moment::NEVER);
+    task.deadline.set(deadline);
+    reactor::arm(&task);
+    task.parked.set(true);
+    task.streak.set(0);
+    while task.parked.get() {
+        may::coroutine::park();
     }
+    reactor::assert_thread();
+    task.deadline.set(Moment::NEVER);
     CURRENT.replace(Some(task));
     context.enter();
 }
@@ -273,9 +289,10 @@ pub fn sleep(delay: Duration) {
 
 /// Lets everything else that is ready run first, sockets included. Yields.
 pub fn yield_now() {
-    let waker = Waker::current();
-    reactor::defer(waker);
-    park(Moment::NEVER);
+    if !std::thread::panicking() {
+        reactor::defer(Waker::current());
+        park_firmly(Moment::NEVER);
+    }
 }
 
 /// Counts an operation that did not wait; now and then yields, so that one busy peer cannot starve the rest.
@@ -297,6 +314,14 @@ pub fn is_interrupted() -> bool {
     CURRENT.with_borrow(|current| current.as_ref().is_some_and(|task| task.interrupted.get()))
 }
 
+/// Fails when somebody asked the running coroutine to end.
+pub(super) fn check_interrupt() -> io::Result<()> {
+    if is_interrupted() {
+        return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "interrupted"));
+    }
+    Ok(())
+}
+
 /// The running coroutine's name; empty outside one.
 pub fn name() -> String {
     CURRENT
@@ -307,4 +332,87 @@ pub fn name() -> String {
 /// How many coroutines exist.
 pub fn live_count() -> usize {
     LIVE.get()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::runtime::run;
+
+    #[test]
+    fn an_interrupted_coroutine_still_joins() {
+        run(|| {
+            let joiner = spawn("joiner", || {
+                let other = spawn("other", || sleep(Duration::from_millis(30)));
+                let started = Moment::now();
+                other.join().unwrap();
+                Moment::now().since(started)
+            });
+            sleep(Duration::from_millis(5));
+            joiner.interrupt();
+            assert!(joiner.join().unwrap() >= Duration::from_millis(30));
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_loop_that_overlooks_its_interrupt_stops_nobody() {
+        run(|| {
+            let stop = Rc::new(Cell::new(false));
+            let (seen, condition) = (stop.clone(), Condition::new());
+            let blind = spawn("blind", move || {
+                while !seen.get() {
+                    condition.wait();
+                    sleep(Duration::from_secs(1));
+                    park(Moment::NEVER);
+                }
+            });
+            yield_now();
+            blind.interrupt();
+            sleep(Duration::from_millis(10));
+            stop.set(true);
+            blind.join().unwrap();
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_join_while_unwinding_gives_up() {
+        struct Joins(Option<JoinHandle<()>>, Rc<Cell<bool>>);
+        impl Drop for Joins {
+            fn drop(&mut self) {
+                self.1.set(self.0.take().unwrap().join().is_err());
+            }
+        }
+        run(|| {
+            let gave_up = Rc::new(Cell::new(false));
+            let told = gave_up.clone();
+            let unwinding = spawn("unwinding", move || {
+                let _joins = Joins(Some(spawn("other", || sleep(Duration::from_secs(1)))), told);
+                panic!("as wanted");
+            });
+            assert_eq!(unwinding.join(), Err(Panicked("as wanted".into())));
+            assert!(gave_up.get());
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_value_that_nobody_joins_may_wait_in_its_drop() {
+        struct Waits(Rc<Cell<bool>>);
+        impl Drop for Waits {
+            fn drop(&mut self) {
+                sleep(Duration::from_millis(1));
+                self.0.set(true);
+            }
+        }
+        run(|| {
+            let dropped = Rc::new(Cell::new(false));
+            let told = dropped.clone();
+            drop(spawn("unjoined", move || Waits(told)));
+            sleep(Duration::from_millis(50));
+            assert!(dropped.get());
+        })
+        .unwrap();
+    }
 }

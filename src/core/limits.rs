@@ -46,6 +46,14 @@ pub const LOG_LINE_BYTES: usize = 8192;
 pub const LOG_BACKLOG_BYTES: usize = 8 << 20;
 /// Jobs of one class (disk, names, processes) that may wait for a thread.
 pub const OFFLOAD_JOBS: usize = 65_536;
+/// Names whose addresses are remembered.
+pub const DNS_CACHE_NAMES: usize = 256;
+/// Names that are being looked up at one time.
+pub const DNS_LOOKUPS: usize = 256;
+/// The longest host name, bytes (RFC 1035, 2.3.4, as text).
+pub const DNS_NAME_BYTES: usize = 255;
+/// Datagrams taken or given with one system call.
+pub const UDP_BATCH: usize = 64;
 
 const _: () = assert!(RTMP_CHUNK_BYTES_MIN <= RTMP_CHUNK_BYTES_MAX);
 const _: () = assert!(RTMP_COMMAND_BYTES < RTMP_MESSAGE_BYTES);

@@ -4,9 +4,11 @@
 
 pub mod clock;
 pub mod coroutine;
+pub mod dns;
+pub mod file;
 pub mod id;
 pub mod limits;
-pub mod line_writer;
+pub mod log_file;
 pub mod offload;
 pub mod process;
 mod reactor;
@@ -15,3 +17,4 @@ pub mod setup;
 pub mod signal;
 pub mod sync;
 pub mod tcp;
+pub mod udp;

@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 pub use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -31,12 +31,12 @@ const LOOK_MAX: Duration = Duration::from_millis(100);
 /// Stack of the coroutine that reaps a dropped child, bytes.
 const REAPER_STACK_BYTES: usize = 32 << 10;
 
-/// What to start, and how. Standard input is /dev/null; standard output and error go to one file, or nowhere.
+/// What to start, and how. Standard input is /dev/null; standard output and error go to one file, or nowhere. It runs in
+/// our working folder: no portable way sets another one without a fork of the whole process.
 #[derive(Clone, Debug)]
 pub struct Command {
     program: OsString,
     arguments: Vec<OsString>,
-    folder: Option<PathBuf>,
     output: Option<PathBuf>,
 }
 
@@ -46,7 +46,6 @@ impl Command {
         Command {
             program: program.as_ref().to_owned(),
             arguments: Vec::new(),
-            folder: None,
             output: None,
         }
     }
@@ -56,13 +55,6 @@ impl Command {
     pub fn args<S: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = S>) -> Self {
         self.arguments
             .extend(arguments.into_iter().map(|argument| argument.as_ref().to_owned()));
-        self
-    }
-
-    /// Has it run in `folder`.
-    #[must_use]
-    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.folder = Some(folder.into());
         self
     }
 
@@ -77,8 +69,8 @@ impl Command {
     /// ours but the three standard ones. Yields.
     ///
     /// # Errors
-    /// The system's: `NotFound` or `PermissionDenied` for the program; with the path in its text for the folder and the
-    /// output file; see also [`offload::Unfinished`].
+    /// The system's: `NotFound` or `PermissionDenied` for the program; with the path in its text for the output
+    /// file; see also [`offload::Unfinished`].
     pub fn spawn(self) -> io::Result<Child> {
         self.spawn_watched(Watch::by_descriptor)
     }
@@ -96,27 +88,12 @@ impl Command {
 
     /// On the pool's thread.
     fn start(self) -> io::Result<Newborn> {
-        let Some(folder) = self.folder.clone() else {
-            return self.start_here();
-        };
-        // A thread of its own may have a folder of its own, and takes it along when it ends.
-        let thread = std::thread::Builder::new().spawn(move || {
-            // SAFETY: takes an integer; separates this thread's folder from that of the others.
-            Errno::result(unsafe { libc::unshare(libc::CLONE_FS) })?;
-            std::env::set_current_dir(&folder).map_err(|error| name_path("enter", &folder, &error))?;
-            self.start_here()
-        })?;
-        let started = thread.join();
-        started.unwrap_or_else(|_| Err(io::Error::other("the starting thread panicked")))
-    }
-
-    fn start_here(self) -> io::Result<Newborn> {
         let input = File::open("/dev/null")?;
         let output = match &self.output {
             None => OpenOptions::new().write(true).open("/dev/null")?,
             Some(path) => {
                 let opened = OpenOptions::new().append(true).create(true).open(path);
-                opened.map_err(|error| name_path("open", path, &error))?
+                opened.map_err(|error| io::Error::new(error.kind(), format!("open {}: {error}", path.display())))?
             }
         };
         let mut actions = PosixSpawnFileActions::init()?;
@@ -135,10 +112,6 @@ impl Command {
         let process = posix_spawnp(&program, &actions, &attributes, &arguments, &environment())?;
         Ok(Newborn(Some(process)))
     }
-}
-
-fn name_path(action: &str, path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{action} {}: {error}", path.display()))
 }
 
 fn c_string(text: OsString) -> io::Result<CString> {
@@ -408,12 +381,10 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_program_or_folder_is_an_error() {
+    fn a_missing_program_or_folder_of_output_is_an_error() {
         run(|| {
             let error = Command::new("/nonexistent/ffmpeg").spawn().unwrap_err();
             assert_eq!(error.raw_os_error(), Some(libc::ENOENT));
-            let error = shell("true").folder("/nonexistent").spawn().unwrap_err();
-            assert!(error.to_string().starts_with("enter /nonexistent: "));
             let error = shell("true").output("/nonexistent/ffmpeg.log").spawn().unwrap_err();
             assert!(error.to_string().contains("/nonexistent/ffmpeg.log"));
         })
@@ -421,15 +392,15 @@ mod tests {
     }
 
     #[test]
-    fn output_and_errors_are_appended_in_the_folder() {
+    fn output_and_errors_are_appended() {
         run(|| {
             let folder = folder("output");
             let log = folder.join("child.log");
             for _ in 0..2 {
-                let child = shell("pwd; echo oops >&2; cat").folder(&folder).output(&log).spawn();
+                let child = shell("pwd; echo oops >&2; cat").output(&log).spawn();
                 assert!(child.unwrap().wait().unwrap().success());
             }
-            let line = format!("{}\noops\n", folder.canonicalize().unwrap().display());
+            let line = format!("{}\noops\n", std::env::current_dir().unwrap().display());
             assert_eq!(std::fs::read_to_string(&log).unwrap(), line.repeat(2));
             std::fs::remove_dir_all(&folder).unwrap();
         })

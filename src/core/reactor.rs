@@ -13,6 +13,7 @@ use std::rc::Rc;
 use std::sync::OnceLock;
 
 use may::io::{CoIo, WaitIo};
+use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
@@ -103,14 +104,17 @@ fn wake(waiter: &RefCell<Option<Waker>>) {
 fn wait(flag: &Cell<bool>, waiter: &RefCell<Option<Waker>>, deadline: Moment) -> io::Result<bool> {
     while !flag.get() {
         if coroutine::is_interrupted() {
+            // A caller that tries again and again must not stop the server.
+            coroutine::yield_now();
             return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "interrupted"));
         }
         if Moment::now() >= deadline {
             return Ok(false);
         }
-        waiter.replace(Some(Waker::current()));
+        // One that watches goes on watching.
+        let watcher = waiter.replace(Some(Waker::current()));
         coroutine::park(deadline);
-        waiter.replace(None);
+        waiter.replace(watcher);
         if std::thread::panicking() {
             return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "unwinding"));
         }
@@ -271,7 +275,12 @@ impl Reactor {
             wait.wait_io();
             assert_thread();
             loop {
-                let count = self.epoll.wait(&mut events, EpollTimeout::ZERO).unwrap_or(0);
+                let count = match self.epoll.wait(&mut events, EpollTimeout::ZERO) {
+                    Ok(count) => count,
+                    // Events may be there, and nothing would tell of them again.
+                    Err(Errno::EINTR) => continue,
+                    Err(error) => panic!("the epoll set failed: {error}"),
+                };
                 for event in &events[..count] {
                     self.dispatch(event);
                 }
@@ -402,6 +411,14 @@ pub(super) fn assert_thread() {
     );
 }
 
+/// As [`assert_thread`], for where a panic would unwind through values of the worker: ends the process.
+pub(super) fn stay_on_thread() {
+    if WORKER.get() != Some(&thread_id()) {
+        eprintln!("a coroutine left the worker thread: a wait of may's own was called");
+        std::process::abort();
+    }
+}
+
 fn current() -> Rc<Reactor> {
     REACTOR
         .with_borrow(|reactor| reactor.clone())
@@ -415,6 +432,14 @@ pub(super) fn arm(task: &Rc<Task>) {
     }
 }
 
+/// Takes an ended task out of the timers' sight, so that it does not stay in memory until its last deadline.
+pub(super) fn disarm(task: &Task) {
+    if task.armed.replace(Moment::NEVER) != Moment::NEVER {
+        let reactor = current();
+        reactor.stale.set(reactor.stale.get() + 1);
+    }
+}
+
 /// Wakes the coroutine after the kernel has been asked for events once more.
 pub(super) fn defer(waker: Waker) {
     let reactor = current();
@@ -424,4 +449,100 @@ pub(super) fn defer(waker: Waker) {
         let _ = reactor.alarm.write(1);
     }
     deferred.push(waker);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::core::coroutine::{sleep, spawn};
+    use crate::core::runtime::run;
+    use crate::core::sync::Condition;
+
+    #[test]
+    fn no_timer_is_early_or_lost_and_stale_ones_do_not_pile_up() {
+        run(|| {
+            let sleepers: Vec<_> = (0..2000)
+                .map(|seed| {
+                    spawn("sleeper", move || {
+                        let mut random = fastrand::Rng::with_seed(seed);
+                        let never = Condition::new();
+                        for _ in 0..10 {
+                            let delay = Duration::from_micros(random.u64(..20_000));
+                            let started = Moment::now();
+                            if random.bool() {
+                                sleep(delay);
+                            } else {
+                                assert!(!never.wait_until(started + delay));
+                            }
+                            assert!(Moment::now().since(started) >= delay);
+                        }
+                    })
+                })
+                .collect();
+            for sleeper in sleepers {
+                sleeper.join().unwrap();
+            }
+            // Long deadlines that are never reached, each followed by a short one that needs an entry of its own.
+            let tasks: Vec<_> = (0..100)
+                .map(|_| {
+                    spawn("short and long", || {
+                        for _ in 0..50 {
+                            let condition = Rc::new(Condition::new());
+                            let notified = condition.clone();
+                            spawn("notifier", move || notified.notify_all());
+                            assert!(condition.wait_until(Moment::after(Duration::from_secs(3600))));
+                            sleep(Duration::from_micros(100));
+                        }
+                    })
+                })
+                .collect();
+            for task in tasks {
+                task.join().unwrap();
+            }
+            // 5,000 hour-long entries were made; other tests may have some dozens.
+            let count = current().timers.borrow().len();
+            assert!(count < 400, "{count} timers");
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_watcher_survives_a_wait_on_the_same_slot() {
+        run(|| {
+            let event = EventFd::from_flags(EfdFlags::EFD_NONBLOCK).unwrap();
+            let registration = Registration::new(event.as_fd()).unwrap();
+            let slot = &registration.slot;
+            // The first event tells that it is writable.
+            coroutine::yield_now();
+            slot.watch_readable(Waker::current());
+            slot.readable.set(false);
+            let soon = Moment::after(Duration::from_millis(2));
+            assert!(!slot.wait_readable(soon).unwrap());
+            event.write(1).unwrap();
+            let late = Moment::after(Duration::from_secs(10));
+            coroutine::park(late);
+            assert!(slot.readable.get() && Moment::now() < late);
+            slot.forget_reader();
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn keys_of_reused_slots_differ() {
+        let mut slots = Slots {
+            entries: Vec::new(),
+            free: Vec::new(),
+            generation: u32::MAX - 1,
+        };
+        let old = slots.insert();
+        slots.remove(old.key);
+        // The generation wraps here.
+        let new = slots.insert();
+        assert!(slots.get(old.key).is_none());
+        assert_eq!(slots.get(new.key).unwrap().key, new.key);
+        assert!(slots.get(TIMER_KEY).is_none() && slots.get(u64::MAX).is_none());
+        assert!(new.key >= FIRST_KEY);
+    }
 }

@@ -11,11 +11,21 @@ use super::coroutine::{self, Waker};
 #[derive(Default)]
 pub struct Condition {
     waiters: RefCell<VecDeque<Rc<Waiter>>>,
+    /// How many of them have left.
+    left: Cell<usize>,
 }
 
 struct Waiter {
     waker: Waker,
-    notified: Cell<bool>,
+    state: Cell<WaiterState>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum WaiterState {
+    Waiting,
+    Notified,
+    /// It gave up; its entry is taken out later, since looking for it costs as much as there are waiters.
+    Left,
 }
 
 impl Condition {
@@ -29,40 +39,83 @@ impl Condition {
         self.wait_until(Moment::NEVER);
     }
 
-    /// Waits for a notification until `deadline`; gives whether one came. Yields.
+    /// Waits for a notification until `deadline` (or an interrupt); gives whether one came. Yields.
     pub fn wait_until(&self, deadline: Moment) -> bool {
-        let waiter = Rc::new(Waiter {
-            waker: Waker::current(),
-            notified: Cell::new(false),
-        });
-        self.waiters.borrow_mut().push_back(waiter.clone());
-        while !waiter.notified.get() {
+        let waiter = self.enter();
+        while waiter.state.get() == WaiterState::Waiting {
             coroutine::park(deadline);
             if Moment::now() >= deadline || coroutine::is_interrupted() || std::thread::panicking() {
                 break;
             }
         }
-        if !waiter.notified.get() {
-            self.waiters.borrow_mut().retain(|other| !Rc::ptr_eq(other, &waiter));
+        self.leave(&waiter)
+    }
+
+    /// Waits for a notification, whoever interrupts. Yields.
+    pub(super) fn wait_firmly(&self) {
+        let waiter = self.enter();
+        while waiter.state.get() == WaiterState::Waiting && !std::thread::panicking() {
+            coroutine::park_firmly(Moment::NEVER);
         }
-        waiter.notified.get()
+        self.leave(&waiter);
     }
 
     /// Wakes the one that has waited longest.
     pub fn notify_one(&self) {
-        let first = self.waiters.borrow_mut().pop_front();
-        if let Some(waiter) = first {
-            waiter.notified.set(true);
-            waiter.waker.wake();
+        while let Some(waiter) = self.pop() {
+            if waiter.notify() {
+                return;
+            }
+            self.left.set(self.left.get().saturating_sub(1));
         }
     }
 
     /// Wakes all that wait now.
     pub fn notify_all(&self) {
+        self.left.set(0);
         for waiter in self.waiters.take() {
-            waiter.notified.set(true);
-            waiter.waker.wake();
+            waiter.notify();
         }
+    }
+
+    fn enter(&self) -> Rc<Waiter> {
+        let waiter = Rc::new(Waiter {
+            waker: Waker::current(),
+            state: Cell::new(WaiterState::Waiting),
+        });
+        self.waiters.borrow_mut().push_back(waiter.clone());
+        waiter
+    }
+
+    /// Gives whether the waiter was notified.
+    fn leave(&self, waiter: &Waiter) -> bool {
+        if waiter.state.get() == WaiterState::Notified {
+            return true;
+        }
+        waiter.state.set(WaiterState::Left);
+        self.left.set(self.left.get() + 1);
+        let mut waiters = self.waiters.borrow_mut();
+        if self.left.get() > waiters.len() / 2 {
+            waiters.retain(|other| other.state.get() == WaiterState::Waiting);
+            self.left.set(0);
+        }
+        false
+    }
+
+    fn pop(&self) -> Option<Rc<Waiter>> {
+        self.waiters.borrow_mut().pop_front()
+    }
+}
+
+impl Waiter {
+    /// False when it has left.
+    fn notify(&self) -> bool {
+        let waits = self.state.get() == WaiterState::Waiting;
+        if waits {
+            self.state.set(WaiterState::Notified);
+            self.waker.wake();
+        }
+        waits
     }
 }
 
@@ -280,6 +333,30 @@ mod tests {
         .unwrap();
         assert!(notified);
         assert!(!late);
+    }
+
+    #[test]
+    fn notifications_pass_over_those_who_left() {
+        run(|| {
+            let condition = Rc::new(Condition::new());
+            let waiters: Vec<_> = (0..100u64)
+                .map(|index| {
+                    let condition = condition.clone();
+                    // Every third is patient.
+                    let limit = Duration::from_millis(if index % 3 == 0 { 10_000 } else { 1 + index % 7 });
+                    spawn("waiter", move || condition.wait_until(Moment::after(limit)))
+                })
+                .collect();
+            sleep(Duration::from_millis(30));
+            assert!(condition.waiters.borrow().len() < 100);
+            for _ in 0..34 {
+                condition.notify_one();
+            }
+            let notified: Vec<bool> = waiters.into_iter().map(|waiter| waiter.join().unwrap()).collect();
+            assert!((0..100).all(|index| notified[index] == (index % 3 == 0)));
+            assert_eq!((condition.waiters.borrow().len(), condition.left.get()), (0, 0));
+        })
+        .unwrap();
     }
 
     #[test]

@@ -17,12 +17,12 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use crate::core::clock::unix_time;
 use crate::core::id::ContextId;
 use crate::core::limits::LOG_LINE_BYTES;
-use crate::core::line_writer::LineWriter;
+use crate::core::log_file::LogFile;
 
 use super::error::errno_text;
 
 struct Logger {
-    writer: LineWriter,
+    writer: LogFile,
     coloured: AtomicBool,
     utc: AtomicBool,
     zone: TimeZone,
@@ -36,8 +36,9 @@ static LOGGER: OnceLock<Logger> = OnceLock::new();
 /// When another logger was installed before.
 pub fn install() -> io::Result<()> {
     let zone = TimeZone::try_system().unwrap_or(TimeZone::UTC);
+    let writer = LogFile::stdout()?;
     let logger = LOGGER.get_or_init(|| Logger {
-        writer: LineWriter::stdout(),
+        writer,
         coloured: AtomicBool::new(true),
         utc: AtomicBool::new(false),
         zone,
@@ -55,8 +56,8 @@ pub fn install() -> io::Result<()> {
 pub fn open(file: Option<&Path>, level: LevelFilter, utc: bool) -> io::Result<()> {
     let Some(logger) = LOGGER.get() else { return Ok(()) };
     match file {
-        None => logger.writer.to_stdout(),
-        Some(path) => logger.writer.to_file(path)?,
+        None => logger.writer.switch_to_stdout()?,
+        Some(path) => logger.writer.switch_to_file(path)?,
     }
     logger.coloured.store(file.is_none(), Ordering::Relaxed);
     logger.utc.store(utc, Ordering::Relaxed);
@@ -71,12 +72,11 @@ pub fn reopen() {
     }
 }
 
-/// Hands writing over to a thread of its own, so that a slow disk delays nobody; call it once, after the last fork.
-///
-/// # Errors
-/// When no thread can be had.
-pub fn go_background() -> io::Result<()> {
-    LOGGER.get().map_or(Ok(()), |logger| logger.writer.go_background())
+/// Hands writing over to a thread, so that a slow disk delays nobody; call it after the last fork.
+pub fn start_background() {
+    if let Some(logger) = LOGGER.get() {
+        logger.writer.start_background();
+    }
 }
 
 /// Waits until all lines are written, at most for `limit`.
@@ -84,6 +84,11 @@ pub fn flush(limit: Duration) {
     if let Some(logger) = LOGGER.get() {
         logger.writer.flush(limit);
     }
+}
+
+/// The latest failure to write or open the log, told once.
+pub fn take_error() -> Option<io::Error> {
+    LOGGER.get().and_then(|logger| logger.writer.take_error())
 }
 
 /// Lines that were dropped because the disk did not keep up.
@@ -106,7 +111,12 @@ impl Log for Logger {
         let zone = if utc { TimeZone::UTC } else { self.zone.clone() };
         let time = Timestamp::from_duration(unix_time().try_into().unwrap_or_default()).unwrap_or_default();
         let context = ContextId::current();
-        let stamp = Stamp { time, zone, context, errno };
+        let stamp = Stamp {
+            time,
+            zone,
+            context,
+            errno,
+        };
         let mut line = stamp.line(record.level(), &record.args().to_string());
         if line.len() > LOG_LINE_BYTES {
             return;
@@ -222,7 +232,12 @@ mod tests {
 
     fn stamp(errno: i32) -> Stamp {
         let time = Timestamp::from_millisecond(1_795_375_517_544).unwrap();
-        Stamp { time, zone: TimeZone::UTC, context: ContextId::parse("66140591").unwrap(), errno }
+        Stamp {
+            time,
+            zone: TimeZone::UTC,
+            context: ContextId::parse("66140591").unwrap(),
+            errno,
+        }
     }
 
     #[test]

@@ -43,7 +43,11 @@ impl Rate {
         for (window, span) in self.windows.iter_mut().zip(WINDOWS) {
             let age = time.saturating_sub(window.began);
             if age >= span {
-                *window = Window { began: time, bytes, kbps: Some(kbps(bytes - window.bytes.min(bytes), age)) };
+                *window = Window {
+                    began: time,
+                    bytes,
+                    kbps: Some(kbps(bytes - window.bytes.min(bytes), age)),
+                };
             }
         }
     }
@@ -54,7 +58,11 @@ impl Rate {
             let window = &self.windows[index];
             window.kbps.unwrap_or_else(|| kbps(self.bytes, self.at))
         };
-        Kbps { now: self.now_kbps, seconds_30: window(0), minutes_5: window(1) }
+        Kbps {
+            now: self.now_kbps,
+            seconds_30: window(0),
+            minutes_5: window(1),
+        }
     }
 }
 
@@ -81,7 +89,14 @@ mod tests {
         for second in 1..=400u64 {
             rate.sample(Duration::from_secs(second), second * 125_000);
         }
-        assert_eq!(rate.kbps(), Kbps { now: 1000, seconds_30: 1000, minutes_5: 1000 });
+        assert_eq!(
+            rate.kbps(),
+            Kbps {
+                now: 1000,
+                seconds_30: 1000,
+                minutes_5: 1000
+            }
+        );
         assert_eq!(rate.kbps().to_string(), "1000,1000,1000");
     }
 

@@ -1,4 +1,9 @@
 //! End to end: the real program on free ports of this machine, with real clients. Files are named by behaviour.
+//!
+//! `scripts/clients.sh` gets the clients; a test that misses one fails and says how to install it. One test alone:
+//! `scripts/test.sh h264_and_aac`. A test that fails leaves its folder under `target/tmp` and prints the programs' output.
+//! `SRS_E2E_SERVER=nginx-rtmp cargo nextest run --test e2e publish_play` runs scenarios against nginx-rtmp instead, to
+//! tell a fault of a client or of the harness from one of the server (what nginx-rtmp cannot do fails there).
 
 mod support;
 

@@ -39,7 +39,7 @@ fn ffmpeg_waits() {
     let server = Server::start();
     let (url, recording) = (server.url("later"), server.file("played.flv"));
     let mut player = Ffmpeg::Debian.record(server.folder(), &[], &url, 2, &recording);
-    server.wait_for_line(&["client identified", "type=Play"]);
+    server.wait_for_line(&["client identified", "type=rtmp-play"]);
     std::thread::sleep(Duration::from_secs(1));
     let _publisher = Ffmpeg::Debian.publish(server.folder(), &Sample::H264Aac.path(), &url);
     player.wait(30).ok();

@@ -20,7 +20,11 @@ impl Origin {
     /// What the command line says, here and now.
     pub fn new(path: Option<PathBuf>, env_only: bool) -> Self {
         // Without a present folder, relative paths stay as they are.
-        Origin { path, env_only, folder: std::env::current_dir().unwrap_or_default() }
+        Origin {
+            path,
+            env_only,
+            folder: std::env::current_dir().unwrap_or_default(),
+        }
     }
 
     /// Reads, checks and types the configuration as it is now.

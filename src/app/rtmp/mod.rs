@@ -1,9 +1,8 @@
-//! RTMP connections.
+//! RTMP connections: one coroutine each, from the handshake to the last byte.
 
-use std::net::SocketAddr;
-use std::rc::Rc;
-use crate::app::clients::Entry;
-use crate::app::server::Server;
-use crate::core::tcp::TcpStream;
-/// x
-pub fn serve(_server: &Rc<Server>, _stream: &Rc<TcpStream>, _peer: SocketAddr, _entry: &Entry) {}
+mod conn;
+mod play;
+mod publish;
+mod socket;
+
+pub use conn::serve;

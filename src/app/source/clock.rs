@@ -23,7 +23,11 @@ pub struct Clock {
 impl Clock {
     /// A clock before its first message.
     pub fn new(jitter: TimeJitter) -> Self {
-        Clock { jitter, latest: None, now: 0 }
+        Clock {
+            jitter,
+            latest: None,
+            now: 0,
+        }
     }
 
     /// Takes another correction from the next message on.
@@ -42,7 +46,9 @@ impl Clock {
     /// the publisher's own time, continued past the wrap of 32 bits.
     pub fn stamp(&mut self, timestamp: u32) -> i64 {
         // The difference modulo 2^32, so that a wrap is a small step.
-        let step = self.latest.map(|latest| i64::from(timestamp.wrapping_sub(latest) as i32));
+        let step = self
+            .latest
+            .map(|latest| i64::from(timestamp.wrapping_sub(latest) as i32));
         self.latest = Some(timestamp);
         self.now = match (self.jitter, step) {
             (TimeJitter::Full, None) => self.now,
@@ -92,6 +98,9 @@ mod tests {
 
     #[test]
     fn off_follows_the_publisher_back() {
-        assert_eq!(stamps(TimeJitter::Off, &[10_000, 10_040, 0, 40]), [10_000, 10_040, 0, 40]);
+        assert_eq!(
+            stamps(TimeJitter::Off, &[10_000, 10_040, 0, 40]),
+            [10_000, 10_040, 0, 40]
+        );
     }
 }

@@ -103,10 +103,14 @@ impl Consumer {
     fn target(&self, merged: MergedWrite) -> Target {
         let next = self.cursor.next.get();
         match self.sent_clock {
-            Some(sent) if !merged.latency.is_zero() => {
-                Target { clock: sent + merged.latency.as_millis() as i64, number: next + u64::from(merged.messages) }
-            }
-            _ => Target { clock: i64::MIN, number: next },
+            Some(sent) if !merged.latency.is_zero() => Target {
+                clock: sent + merged.latency.as_millis() as i64,
+                number: next + u64::from(merged.messages),
+            },
+            _ => Target {
+                clock: i64::MIN,
+                number: next,
+            },
         }
     }
 
@@ -130,7 +134,9 @@ impl Consumer {
             self.jump();
         }
         let from = self.cursor.next.get();
-        let Some((to, rest)) = self.send_ready(stream, from, limit)? else { return Ok(0) };
+        let Some((to, rest)) = self.send_ready(stream, from, limit)? else {
+            return Ok(0);
+        };
         self.cursor.next.set(to);
         stream.write_all(&rest)?;
         Ok(to - from)
@@ -142,7 +148,9 @@ impl Consumer {
         let mut view = self.view.borrow_mut();
         view.extend(&state.journal, state.clock.jitter());
         let to = view.batch_end(from, BATCH_BYTES).min(from.saturating_add(limit));
-        let Some(last) = to.checked_sub(1).and_then(|last| state.journal.get(last)) else { return Ok(None) };
+        let Some(last) = to.checked_sub(1).and_then(|last| state.journal.get(last)) else {
+            return Ok(None);
+        };
         if to <= from {
             return Ok(None);
         }
@@ -178,14 +186,6 @@ impl Consumer {
         self.skip_to(start);
     }
 
-    /// Goes on at the newest keyframe after a pause, so that old media need not be sent first.
-    pub fn resume(&mut self) {
-        let start = self.source.start_number();
-        if start > self.cursor.next.get() {
-            self.skip_to(start);
-        }
-    }
-
     fn skip_to(&mut self, number: u64) {
         self.cursor.next.set(number);
         self.needs_headers = true;
@@ -213,7 +213,11 @@ fn try_send(stream: &TcpStream, view: &RtmpView, from: u64, to: u64) -> io::Resu
         total += piece.len();
         count += 1;
     }
-    let all: usize = if count == BATCH_SLICES { view.slices(from, to).map(<[u8]>::len).sum() } else { total };
+    let all: usize = if count == BATCH_SLICES {
+        view.slices(from, to).map(<[u8]>::len).sum()
+    } else {
+        total
+    };
     let taken = stream.try_write_vectored(&slices[..count])?;
     if taken == all {
         return Ok(Vec::new());

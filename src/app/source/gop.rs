@@ -62,7 +62,11 @@ mod tests {
     use super::*;
 
     fn video(key: bool) -> Frame {
-        Frame::new(Kind::Video, 0, Bytes::from_static(if key { b"\x17\x01\0\0\0" } else { b"\x27\x01\0\0\0" }))
+        Frame::new(
+            Kind::Video,
+            0,
+            Bytes::from_static(if key { b"\x17\x01\0\0\0" } else { b"\x27\x01\0\0\0" }),
+        )
     }
 
     fn audio() -> Frame {
@@ -72,7 +76,15 @@ mod tests {
     #[test]
     fn begins_at_the_newest_keyframe() {
         let mut gop = GopTracker::default();
-        let frames = [audio(), video(false), video(true), audio(), video(false), video(true), video(false)];
+        let frames = [
+            audio(),
+            video(false),
+            video(true),
+            audio(),
+            video(false),
+            video(true),
+            video(false),
+        ];
         let starts: Vec<_> = (0..)
             .zip(&frames)
             .map(|(number, frame)| {

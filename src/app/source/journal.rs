@@ -53,7 +53,10 @@ impl Journal {
         let skip = number.saturating_sub(self.first).min(self.entries.len() as u64);
         let start = self.first + skip;
         // At most the queue's length.
-        self.entries.range(skip as usize..).enumerate().map(move |(index, entry)| (start + index as u64, entry))
+        self.entries
+            .range(skip as usize..)
+            .enumerate()
+            .map(move |(index, entry)| (start + index as u64, entry))
     }
 
     /// Forgets all before `number`.
@@ -86,7 +89,10 @@ mod tests {
     fn journal(clocks: &[i64]) -> Journal {
         let mut journal = Journal::default();
         for &clock in clocks {
-            journal.push(Entry { frame: Frame::new(Kind::Audio, clock as u32, Bytes::from_static(b"\xaf\x01")), clock });
+            journal.push(Entry {
+                frame: Frame::new(Kind::Audio, clock as u32, Bytes::from_static(b"\xaf\x01")),
+                clock,
+            });
         }
         journal
     }

@@ -26,7 +26,11 @@ impl MixQueue {
         }
         // Modulo 2^32, so that the order survives a wrap.
         let later = |other: &Frame| (other.timestamp.wrapping_sub(frame.timestamp) as i32) > 0;
-        let index = self.waiting.iter().rposition(|other| !later(other)).map_or(0, |index| index + 1);
+        let index = self
+            .waiting
+            .iter()
+            .rposition(|other| !later(other))
+            .map_or(0, |index| index + 1);
         self.waiting.insert(index, frame);
     }
 
@@ -71,7 +75,9 @@ mod tests {
         }
         assert!(queue.pop().is_none());
         queue.push(frame(Kind::Audio, 5));
-        let order: Vec<_> = std::iter::from_fn(|| queue.drain()).map(|frame| frame.timestamp).collect();
+        let order: Vec<_> = std::iter::from_fn(|| queue.drain())
+            .map(|frame| frame.timestamp)
+            .collect();
         assert_eq!(order, [u32::MAX - 10, 5, 20, 60]);
     }
 

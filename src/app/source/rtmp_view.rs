@@ -138,7 +138,11 @@ impl RtmpView {
         self.messages.drain(..count as usize);
         self.first += count;
         let keep = self.messages.front().map_or(self.end, |message| message.start);
-        while self.slabs.front().is_some_and(|slab| slab.start + slab.bytes.len() as u64 <= keep) {
+        while self
+            .slabs
+            .front()
+            .is_some_and(|slab| slab.start + slab.bytes.len() as u64 <= keep)
+        {
             self.slabs.pop_front();
         }
     }
@@ -163,11 +167,21 @@ impl RtmpView {
         }
         // Headers of types 0 and 1, and one byte before each further chunk (five with an extended timestamp).
         let room = 16 + payload.len() + payload.len() / self.chunk_bytes * 5;
-        let full = self.slabs.back().is_none_or(|slab| slab.bytes.len() + room > slab.bytes.capacity());
+        let full = self
+            .slabs
+            .back()
+            .is_none_or(|slab| slab.bytes.len() + room > slab.bytes.capacity());
         if full {
-            self.slabs.push_back(Slab { start: self.end, bytes: Vec::with_capacity(room.max(SLAB_BYTES)) });
+            self.slabs.push_back(Slab {
+                start: self.end,
+                bytes: Vec::with_capacity(room.max(SLAB_BYTES)),
+            });
         }
-        self.messages.push_back(Message { start: self.end, track, own_header });
+        self.messages.push_back(Message {
+            start: self.end,
+            track,
+            own_header,
+        });
         let chunk_bytes = self.chunk_bytes;
         let Some(slab) = self.slabs.back_mut() else { return };
         let before = slab.bytes.len();
@@ -194,19 +208,28 @@ impl RtmpView {
     pub fn is_shared_from(&self, number: u64, in_step: InStep) -> bool {
         let none_since = |newest: Option<u64>| newest.is_none_or(|newest| newest < number);
         none_since(self.newest_own_header)
-            && self.tracks.iter().zip(in_step.0).all(|(state, ok)| ok || none_since(state.newest))
+            && self
+                .tracks
+                .iter()
+                .zip(in_step.0)
+                .all(|(state, ok)| ok || none_since(state.newest))
     }
 
     /// The end of a batch from `number` on: as many messages as fit `limit` bytes, at least one if there is one.
     pub fn batch_end(&self, number: u64, limit: usize) -> u64 {
         let begin = self.index(number);
-        let Some(first) = self.messages.get(begin) else { return number };
+        let Some(first) = self.messages.get(begin) else {
+            return number;
+        };
         if self.end - first.start <= limit as u64 {
             return self.end_number();
         }
         let until = first.start + limit as u64;
         // Message i fits if it ends, that is its successor starts, within the limit.
-        let fitting = self.messages.partition_point(|message| message.start <= until).saturating_sub(1);
+        let fitting = self
+            .messages
+            .partition_point(|message| message.start <= until)
+            .saturating_sub(1);
         self.first + fitting.max(begin + 1) as u64
     }
 
@@ -216,23 +239,35 @@ impl RtmpView {
 
     /// The bytes of messages `from..to`, in pieces.
     pub fn slices(&self, from: u64, to: u64) -> impl Iterator<Item = &[u8]> {
-        let offset = |number| self.messages.get(self.index(number)).map_or(self.end, |message| message.start);
+        let offset = |number| {
+            self.messages
+                .get(self.index(number))
+                .map_or(self.end, |message| message.start)
+        };
         let (begin, end) = (offset(from), offset(to));
-        let skip = self.slabs.partition_point(|slab| slab.start + slab.bytes.len() as u64 <= begin);
-        self.slabs.range(skip..).take_while(move |slab| slab.start < end).map(move |slab| {
-            let from = begin.saturating_sub(slab.start) as usize;
-            let to = ((end - slab.start) as usize).min(slab.bytes.len());
-            &slab.bytes[from..to]
-        })
+        let skip = self
+            .slabs
+            .partition_point(|slab| slab.start + slab.bytes.len() as u64 <= begin);
+        self.slabs
+            .range(skip..)
+            .take_while(move |slab| slab.start < end)
+            .map(move |slab| {
+                let from = begin.saturating_sub(slab.start) as usize;
+                let to = ((end - slab.start) as usize).min(slab.bytes.len());
+                &slab.bytes[from..to]
+            })
     }
 
     /// Appends messages `from..to` to `out` for a player whose timeline starts at `base`, with headers of its own where
     /// it needs them; brings it in step.
     pub fn copy(&self, journal: &Journal, from: u64, to: u64, base: i64, in_step: &mut InStep, out: &mut Vec<u8>) {
         for number in from..to {
-            let Some(message) = self.messages.get(self.index(number)) else { return };
+            let Some(message) = self.messages.get(self.index(number)) else {
+                return;
+            };
             if in_step.has(message.track) && !message.own_header {
-                self.slices(number, number + 1).for_each(|piece| out.extend_from_slice(piece));
+                self.slices(number, number + 1)
+                    .for_each(|piece| out.extend_from_slice(piece));
             } else if let Some(entry) = journal.get(number) {
                 encode_absolute(out, entry, (entry.clock - base).max(0) as u32, self.chunk_bytes);
                 in_step.set(message.track);
@@ -268,7 +303,12 @@ fn chunk_stream(kind: Kind) -> (u32, u8) {
 
 impl std::fmt::Debug for RtmpView {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "RtmpView({}..{}, {} slabs)", self.first, self.end_number(), self.slabs.len())
+        write!(
+            f,
+            "RtmpView({}..{}, {} slabs)",
+            self.first,
+            self.end_number(),
+            self.slabs.len()
+        )
     }
 }
-

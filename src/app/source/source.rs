@@ -33,7 +33,7 @@ pub struct Source {
     publisher: Cell<Option<ContextId>>,
     cursors: RefCell<Vec<Rc<Cursor>>>,
     views: RefCell<Vec<Weak<RefCell<RtmpView>>>>,
-    /// When the last publisher or consumer left.
+    /// When a publisher came, or the last publisher or consumer left.
     idle_since: Cell<Moment>,
     published: Cell<u64>,
 }
@@ -127,6 +127,11 @@ impl Source {
         (!used).then(|| self.idle_since.get())
     }
 
+    /// Since when it has had no player, counted from the start of the publication at the earliest.
+    pub fn unwatched_since(&self) -> Option<Moment> {
+        (self.consumer_count() == 0).then(|| self.idle_since.get())
+    }
+
     /// Takes the stream's settings from a new configuration; in force from the next message on.
     pub fn set_play(&self, play: Rc<Play>) {
         let mut state = self.state.borrow_mut();
@@ -155,6 +160,7 @@ impl Source {
             return Err(Error::new(ErrorCode::StreamBusy, text));
         }
         self.publisher.set(Some(ContextId::current()));
+        self.idle_since.set(Moment::now());
         Ok(Publication { source: self.clone() })
     }
 
@@ -169,7 +175,11 @@ impl Source {
     /// Where a new consumer begins: at the newest keyframe, else with the next message.
     pub(super) fn start_number(&self) -> u64 {
         let state = self.state.borrow();
-        let gop = if self.play.borrow().gop_cache { state.gop.start() } else { None };
+        let gop = if self.play.borrow().gop_cache {
+            state.gop.start()
+        } else {
+            None
+        };
         gop.unwrap_or(state.journal.end())
     }
 
@@ -228,7 +238,10 @@ impl Source {
         if !state.keep_header(&frame, clock, play.reduce_sequence_header) {
             return;
         }
-        let number = state.journal.push(Entry { frame: frame.clone(), clock });
+        let number = state.journal.push(Entry {
+            frame: frame.clone(),
+            clock,
+        });
         state.gop.follow(number, &frame, play.gop_cache_max_frames);
         if clock < before - i64::from(u8::MAX) {
             state.waiters.wake_all();
@@ -264,7 +277,10 @@ impl Source {
 impl State {
     /// Remembers metadata and headers; gives whether players shall get this message.
     fn keep_header(&mut self, frame: &Frame, clock: i64, reduce: bool) -> bool {
-        let entry = Entry { frame: frame.clone(), clock };
+        let entry = Entry {
+            frame: frame.clone(),
+            clock,
+        };
         if frame.kind == Kind::Data {
             let repeated = is_metadata(&frame.payload) && self.metadata.replace(entry).is_some();
             return !(reduce && repeated);
@@ -272,7 +288,10 @@ impl State {
         if !frame.facts.sequence_header && !frame.facts.presentation {
             return true;
         }
-        let place = self.headers.iter().position(|known| header_key(&known.frame) == header_key(frame));
+        let place = self
+            .headers
+            .iter()
+            .position(|known| header_key(&known.frame) == header_key(frame));
         let repeated = match place {
             Some(place) => {
                 let known = std::mem::replace(&mut self.headers[place], entry);

@@ -17,7 +17,10 @@ use crate::kernel::frame::{Frame, Kind};
 use crate::protocol::rtmp::chunk::{Decoder, Message};
 
 const CHUNK: usize = 4096;
-const AT_ONCE: MergedWrite = MergedWrite { messages: 0, latency: Duration::ZERO };
+const AT_ONCE: MergedWrite = MergedWrite {
+    messages: 0,
+    latency: Duration::ZERO,
+};
 
 fn play() -> Play {
     Play {
@@ -52,7 +55,11 @@ fn audio(timestamp: u32) -> Frame {
 }
 
 fn headers(publication: &Publication) {
-    publication.push(Frame::new(Kind::Data, 0, Bytes::from_static(b"\x02\x00\x0aonMetaData\x05")));
+    publication.push(Frame::new(
+        Kind::Data,
+        0,
+        Bytes::from_static(b"\x02\x00\x0aonMetaData\x05"),
+    ));
     publication.push(Frame::new(Kind::Audio, 0, Bytes::from_static(b"\xaf\x00\x12\x10")));
     publication.push(Frame::new(Kind::Video, 0, Bytes::from_static(b"\x17\x00\0\0\0\x01")));
 }
@@ -81,7 +88,13 @@ impl Player {
         client.set_read_timeout(Some(Duration::from_millis(300)));
         let mut decoder = Decoder::new();
         decoder.set_chunk_size(CHUNK as u32).unwrap();
-        Player { client, server, consumer: Consumer::join(source, CHUNK), decoder, input: BytesMut::new() }
+        Player {
+            client,
+            server,
+            consumer: Consumer::join(source, CHUNK),
+            decoder,
+            input: BytesMut::new(),
+        }
     }
 
     fn send(&mut self) {
@@ -107,7 +120,10 @@ impl Player {
 }
 
 fn shape(messages: &[Message]) -> Vec<(u8, u32)> {
-    messages.iter().map(|message| (message.kind, message.timestamp)).collect()
+    messages
+        .iter()
+        .map(|message| (message.kind, message.timestamp))
+        .collect()
 }
 
 #[test]
@@ -160,7 +176,10 @@ fn large_messages_pass_whole_beside_small_ones() {
 #[test]
 fn steps_back_reach_the_player_as_they_are() {
     run(|| {
-        let (source, publication) = source(Play { time_jitter: TimeJitter::Zero, ..play() });
+        let (source, publication) = source(Play {
+            time_jitter: TimeJitter::Zero,
+            ..play()
+        });
         let mut player = Player::join(&source);
         for timestamp in [500, 540, 520, 560] {
             publication.push(video(timestamp, timestamp == 500, 10));
@@ -191,7 +210,10 @@ fn untouched_time_passes_its_wraps() {
 #[test]
 fn a_slow_player_jumps_to_the_newest_keyframe_and_its_time_goes_on() {
     run(|| {
-        let (source, publication) = source(Play { queue_length: Duration::from_secs(1), ..play() });
+        let (source, publication) = source(Play {
+            queue_length: Duration::from_secs(1),
+            ..play()
+        });
         headers(&publication);
         publication.push(video(0, true, 10));
         let mut player = Player::join(&source);
@@ -231,10 +253,15 @@ fn a_waiting_player_is_woken_for_a_batch_and_not_before() {
         publication.push(video(0, true, 10));
         player.messages();
         assert_eq!(player.server.try_read(&mut [0; 1]).unwrap(), None);
-        let merged = MergedWrite { messages: 2, latency: Duration::from_millis(100) };
+        let merged = MergedWrite {
+            messages: 2,
+            latency: Duration::from_millis(100),
+        };
         let waits = |player: &Player| {
             let before = Moment::now();
-            player.consumer.wait(merged, &player.server, Moment::after(Duration::from_millis(50)));
+            player
+                .consumer
+                .wait(merged, &player.server, Moment::after(Duration::from_millis(50)));
             Moment::now().since(before) >= Duration::from_millis(50)
         };
         publication.push(video(90, false, 10));
@@ -252,7 +279,10 @@ fn a_waiting_player_is_woken_for_a_batch_and_not_before() {
 fn one_publisher_at_a_time() {
     run(|| {
         let (source, publication) = source(play());
-        assert_eq!(source.publish().err().map(|error| error.code()), Some(ErrorCode::StreamBusy));
+        assert_eq!(
+            source.publish().err().map(|error| error.code()),
+            Some(ErrorCode::StreamBusy)
+        );
         drop(publication);
         assert!(source.publish().is_ok());
         assert!(source.idle_since().is_some());
@@ -273,8 +303,16 @@ fn players_stay_over_a_republish() {
         headers(&again);
         again.push(video(20, true, 10));
         let messages = player.messages();
-        assert_eq!(messages.iter().map(|message| message.kind).collect::<Vec<_>>(), [18, 8, 9, 9]);
-        assert!(messages.windows(2).skip(1).all(|pair| pair[0].timestamp <= pair[1].timestamp));
+        assert_eq!(
+            messages.iter().map(|message| message.kind).collect::<Vec<_>>(),
+            [18, 8, 9, 9]
+        );
+        assert!(
+            messages
+                .windows(2)
+                .skip(1)
+                .all(|pair| pair[0].timestamp <= pair[1].timestamp)
+        );
         assert!(messages[3].timestamp < 100);
     })
     .unwrap();
@@ -283,7 +321,10 @@ fn players_stay_over_a_republish() {
 #[test]
 fn equal_headers_are_left_out_when_asked() {
     run(|| {
-        let (source, publication) = source(Play { reduce_sequence_header: true, ..play() });
+        let (source, publication) = source(Play {
+            reduce_sequence_header: true,
+            ..play()
+        });
         let mut player = Player::join(&source);
         headers(&publication);
         headers(&publication);
@@ -296,7 +337,10 @@ fn equal_headers_are_left_out_when_asked() {
 #[test]
 fn mixed_up_audio_and_video_are_put_in_order() {
     run(|| {
-        let (source, publication) = source(Play { mix_correct: true, ..play() });
+        let (source, publication) = source(Play {
+            mix_correct: true,
+            ..play()
+        });
         let mut player = Player::join(&source);
         for base in [0, 100, 200] {
             publication.push(video(base, true, 10));

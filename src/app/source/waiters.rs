@@ -26,7 +26,10 @@ pub struct Waiter {
 impl Waiter {
     /// A place for the running coroutine.
     pub fn new() -> Rc<Self> {
-        Rc::new(Waiter { waker: Waker::current(), entered: Cell::new(None) })
+        Rc::new(Waiter {
+            waker: Waker::current(),
+            entered: Cell::new(None),
+        })
     }
 }
 
@@ -67,21 +70,37 @@ pub struct Waiters {
 impl Waiters {
     /// Enters a waiter, unless it stands there for the same or an earlier target.
     pub fn enter(&mut self, waiter: &Rc<Waiter>, target: Target) {
-        if waiter.entered.get().is_some_and(|entered| entered.clock <= target.clock && entered.number <= target.number) {
+        if waiter
+            .entered
+            .get()
+            .is_some_and(|entered| entered.clock <= target.clock && entered.number <= target.number)
+        {
             return;
         }
         waiter.entered.set(Some(target));
-        self.by_clock.push(Reverse(Item { key: target, waiter: waiter.clone() }));
+        self.by_clock.push(Reverse(Item {
+            key: target,
+            waiter: waiter.clone(),
+        }));
     }
 
     /// Wakes those whose targets are reached.
     pub fn reach(&mut self, end: u64, clock: i64) {
-        while self.by_clock.peek().is_some_and(|Reverse(item)| clock > item.key.clock || item.key.clock == i64::MIN) {
-            let Some(Reverse(item)) = self.by_clock.pop() else { break };
+        while self
+            .by_clock
+            .peek()
+            .is_some_and(|Reverse(item)| clock > item.key.clock || item.key.clock == i64::MIN)
+        {
+            let Some(Reverse(item)) = self.by_clock.pop() else {
+                break;
+            };
             if end > item.key.number {
                 item.wake();
             } else {
-                self.by_number.push(Reverse(Item { key: item.key.number, waiter: item.waiter }));
+                self.by_number.push(Reverse(Item {
+                    key: item.key.number,
+                    waiter: item.waiter,
+                }));
             }
         }
         while self.by_number.peek().is_some_and(|Reverse(item)| end > item.key) {
@@ -140,7 +159,13 @@ mod tests {
             let mut waiters = Waiters::default();
             let waiter = Waiter::new();
             for _ in 0..3 {
-                waiters.enter(&waiter, Target { clock: i64::MIN, number: 0 });
+                waiters.enter(
+                    &waiter,
+                    Target {
+                        clock: i64::MIN,
+                        number: 0,
+                    },
+                );
             }
             assert_eq!(waiters.by_clock.len(), 1);
             waiters.reach(1, -5);

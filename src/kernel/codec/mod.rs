@@ -1,5 +1,18 @@
 //! Codec configurations and frames: what a sequence header says, pure functions of bytes.
 
+pub mod aac;
+pub mod av1;
+pub mod avc;
+pub mod hevc;
+pub mod mp3;
+pub mod nal;
+pub mod opus;
+pub mod vp8;
+pub mod vp9;
+
+use super::error::{Error, Result};
+use super::error_code::ErrorCode;
+
 /// How pictures are coded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum VideoCodec {
@@ -100,6 +113,68 @@ impl Codec {
         match self {
             Codec::Video(codec) => codec.name(),
             Codec::Audio(codec) => codec.name(),
+        }
+    }
+}
+
+/// What a video sequence header says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct VideoConfig {
+    /// How pictures are coded.
+    pub codec: VideoCodec,
+    /// Pixels, after cropping; 0 if the header does not tell.
+    pub width: u32,
+    /// Pixels, after cropping; 0 if the header does not tell.
+    pub height: u32,
+    /// The profile's name as the HTTP API shows it, such as `Main`.
+    pub profile: &'static str,
+    /// The level as the HTTP API shows it, such as `3.1`.
+    pub level: &'static str,
+    /// Pictures a second; none if the header does not tell.
+    pub frame_rate: Option<f64>,
+}
+
+impl VideoConfig {
+    /// Reads the payload of a video sequence header. Fails with [`ErrorCode::HlsDecode`], or with the code of the
+    /// codec's parser.
+    pub fn parse(codec: VideoCodec, payload: &[u8]) -> Result<Self> {
+        match codec {
+            VideoCodec::H264 => avc::DecoderConfig::parse(payload)?.video_config(),
+            VideoCodec::Hevc => hevc::DecoderConfig::parse(payload)?.video_config(),
+            VideoCodec::Av1 => av1::DecoderConfig::parse(payload)?.video_config(),
+            VideoCodec::Vp9 => Ok(vp9::DecoderConfig::parse(payload)?.video_config()),
+            _ => Err(Error::new(
+                ErrorCode::HlsDecode,
+                format!("video codec {codec:?} has no sequence header that is understood"),
+            )),
+        }
+    }
+}
+
+/// What an audio sequence header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AudioConfig {
+    /// How sound is coded.
+    pub codec: AudioCodec,
+    /// Samples a second, as played.
+    pub sample_rate: u32,
+    /// Channels; 0 if only the frames tell.
+    pub channels: u8,
+    /// The name of the AAC object type as the HTTP API shows it, such as `LC`; `Other` for other codecs.
+    pub profile: &'static str,
+}
+
+impl AudioConfig {
+    /// Reads the payload of an audio sequence header. Fails with [`ErrorCode::HlsDecode`], or with the code of the
+    /// codec's parser.
+    pub fn parse(codec: AudioCodec, payload: &[u8]) -> Result<Self> {
+        match codec {
+            AudioCodec::Aac => Ok(aac::AudioSpecificConfig::parse(payload)?.audio_config()),
+            AudioCodec::Opus => Ok(opus::OpusHead::parse(payload)?.audio_config()),
+            _ => Err(Error::new(
+                ErrorCode::HlsDecode,
+                format!("audio codec {codec:?} has no sequence header that is understood"),
+            )),
         }
     }
 }

@@ -107,3 +107,53 @@ pub fn assert_same_media(sent: &[Tag], received: &[Tag], least: usize) {
         }
     }
 }
+
+/// The comparison itself has to be able to fail.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SENT: [&[u8]; 5] = [b"a", b"b", b"c", b"d", b"b"];
+
+    #[test]
+    fn a_stretch_may_begin_anywhere_and_go_round() {
+        assert_stretch("x", &SENT, &[b"b", b"c", b"d"], 3);
+        assert_stretch("x", &SENT, &[b"d", b"b", b"a", b"b", b"c", b"d", b"b", b"a"], 3);
+    }
+
+    #[test]
+    #[should_panic(expected = "payload 1 of 2")]
+    fn a_lost_payload_is_seen() {
+        assert_stretch("x", &SENT, &[b"a", b"c"], 1);
+    }
+
+    #[test]
+    #[should_panic(expected = "payload 2 of 3")]
+    fn a_changed_byte_is_seen() {
+        assert_stretch("x", &SENT, &[b"b", b"c", b"e"], 1);
+    }
+
+    #[test]
+    #[should_panic(expected = "wanted at least 2")]
+    fn too_few_payloads_are_seen() {
+        assert_stretch("x", &SENT, &[b"a"], 2);
+    }
+
+    #[test]
+    fn headers_are_told_from_media() {
+        let is_header = |kind, payload: &[u8]| {
+            Tag {
+                kind,
+                timestamp: 0,
+                payload: payload.to_vec(),
+            }
+            .is_header()
+        };
+        assert!(is_header(VIDEO, &[0x17, 0]) && !is_header(VIDEO, &[0x27, 1]));
+        assert!(is_header(AUDIO, &[0xaf, 0]) && !is_header(AUDIO, &[0xaf, 1]) && !is_header(AUDIO, &[0x2f, 0xff]));
+        // Enhanced: sequence start, metadata; coded frames with and without composition time.
+        assert!(is_header(VIDEO, b"\x90hvc1") && is_header(VIDEO, b"\xd4hvc1") && is_header(AUDIO, b"\x90Opus"));
+        assert!(!is_header(VIDEO, b"\x91hvc1") && !is_header(VIDEO, b"\xa3av01") && !is_header(AUDIO, b"\x91Opus"));
+        assert!(is_header(DATA, &[2]));
+    }
+}

@@ -153,31 +153,34 @@ impl Decoder {
     /// [`ErrorCode::RtmpChunkStart`], [`ErrorCode::RtmpPacketSize`] and [`ErrorCode::RtmpMsgSize`] for a peer that breaks
     /// the rules or our bounds; the connection is of no use any more.
     pub fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Message>> {
-        let mut used = 0;
-        let result = self.decode_slice(input, &mut used);
+        let mut rest = &input[..];
+        let result = self.decode_slice(&mut rest);
+        let used = input.len() - rest.len();
         input.advance(used);
         result
     }
 
-    fn decode_slice(&mut self, input: &[u8], used: &mut usize) -> Result<Option<Message>> {
+    /// As [`Decoder::decode`], for a buffer that the caller keeps; moves `input` on.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`].
+    pub fn decode_slice(&mut self, input: &mut &[u8]) -> Result<Option<Message>> {
         loop {
-            let rest = input.get(*used..).unwrap_or_default();
             let chunk = match self.open.take() {
                 Some(chunk) => chunk,
-                None => match self.read_header(rest)? {
+                None => match self.read_header(input)? {
                     Some(header) => {
-                        *used += header.size;
+                        *input = &input[header.size..];
                         self.begin_chunk(header)?
                     }
                     None => return Ok(None),
                 },
             };
-            let rest = input.get(*used..).unwrap_or_default();
-            let take = chunk.left.min(rest.len());
-            self.append(chunk.stream, &rest[..take])?;
-            *used += take;
-            if take < chunk.left {
-                let left = chunk.left - take;
+            let (head, tail) = input.split_at(chunk.left.min(input.len()));
+            self.append(chunk.stream, head)?;
+            *input = tail;
+            if head.len() < chunk.left {
+                let left = chunk.left - head.len();
                 self.open = Some(OpenChunk { left, ..chunk });
                 return Ok(None);
             }

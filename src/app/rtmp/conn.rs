@@ -1,0 +1,250 @@
+//! The life of an RTMP connection: handshake, connect, who are you, then publish or play, maybe more than once.
+
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::socket::Socket;
+use super::{play, publish};
+use crate::app::cli;
+use crate::app::clients::Entry;
+use crate::app::config::section::vhost::Vhost;
+use crate::app::server::Server;
+use crate::app::source::Source;
+use crate::core::clock::Moment;
+use crate::core::id::ContextId;
+use crate::core::tcp::TcpStream;
+use crate::kernel::error::{Error, Result, Wrap};
+use crate::kernel::error_code::ErrorCode;
+use crate::kernel::log::printable;
+use crate::protocol::rtmp::server::{ConnectReply, ConnectRequest, Identity, PublishKind, Role, Server as Session};
+use crate::protocol::rtmp::url::StreamUrl;
+
+/// How long a peer may take for each step before it publishes or plays, and to take what is sent to it.
+const STEP_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a connection that has published or played may take to do so again.
+const AGAIN_TIMEOUT: Duration = Duration::from_secs(180);
+/// The bandwidth that a client is told it may use, bytes a second.
+const PEER_BANDWIDTH: u32 = 2_500_000;
+/// How often one connection may publish or play in turn; a client that means it needs two or three.
+const ROUNDS_MAX: usize = 10_000;
+
+/// Serves one client until it leaves; logs how it ended. Yields.
+pub fn serve(server: &Rc<Server>, stream: &Rc<TcpStream>, peer: SocketAddr, entry: &Entry) {
+    log::info!("RTMP client ip={peer}, fd={}", stream.as_raw_fd());
+    let mut conn = Conn {
+        server,
+        stream,
+        entry,
+        session: Session::new(Socket(stream.clone())),
+    };
+    if let Err(error) = conn.serve() {
+        log_end(&error);
+    }
+    log::debug!(
+        "RTMP client {peer} sent {} bytes, got {}",
+        stream.received_bytes(),
+        stream.sent_bytes()
+    );
+}
+
+fn log_end(error: &Error) {
+    let number = error.code().number();
+    match error.code() {
+        _ if error.is_client_gone() => log::info!("client disconnect peer. ret={number}, {}", error.summary()),
+        ErrorCode::SocketTimeout => log::warn!("client timed out. ret={number}, {}", error.summary()),
+        ErrorCode::DurationExceed | ErrorCode::KickoffForIdle | ErrorCode::StreamBusy | ErrorCode::NoVhost => {
+            log::warn!("server disconnect. ret={number}, {}", error.summary());
+        }
+        _ => log::error!("serve error {error}"),
+    }
+}
+
+struct Conn<'a> {
+    server: &'a Rc<Server>,
+    stream: &'a Rc<TcpStream>,
+    entry: &'a Entry,
+    session: Session<Socket>,
+}
+
+/// What a connection does next: a stream and the settings that hold for it.
+pub(super) struct Request {
+    /// Where the stream is; its vhost is the one that serves it.
+    pub url: StreamUrl,
+    /// The settings.
+    pub vhost: Rc<Vhost>,
+}
+
+impl Conn<'_> {
+    fn serve(&mut self) -> Result<()> {
+        self.stream.set_read_timeout(Some(STEP_TIMEOUT));
+        self.stream.set_write_timeout(Some(STEP_TIMEOUT));
+        // The answers before the media are small and each is waited for.
+        let _ = self.stream.set_nodelay(true);
+        let _ = self.stream.set_keepalive(true);
+        // Noise of the handshake; it hides nothing.
+        let millis = (Moment::now().as_micros() / 1000) as u32;
+        let mut random = fastrand::Rng::new();
+        let shaken = self
+            .session
+            .handshake(millis, &mut |bytes| random.fill(bytes))
+            .wrap("rtmp handshake")?;
+        if let Some(client) = shaken.client {
+            self.entry.client.ip.set(IpAddr::V4(client));
+            log::info!("proxy real client ip={client}");
+        }
+        let connect = self.session.read_connect().wrap("rtmp connect tcUrl")?;
+        let url = StreamUrl::connect(&connect.tc_url)?;
+        let vhost = self.server.vhost(&url.vhost)?;
+        let url = StreamUrl {
+            vhost: vhost.name.clone(),
+            ..url
+        };
+        self.accept(&connect, &vhost)?;
+        for round in 0..ROUNDS_MAX {
+            if round > 0 {
+                self.stream.set_read_timeout(Some(AGAIN_TIMEOUT));
+            }
+            self.serve_stream(&connect, &url).wrap("service cycle")?;
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, connect: &ConnectRequest, vhost: &Vhost) -> Result<()> {
+        let ip = self
+            .stream
+            .local_addr()
+            .map(|address| address.ip().to_string())
+            .unwrap_or_default();
+        let id = ContextId::current();
+        let identity = Identity {
+            signature: "SRS",
+            server: cli::SIGNATURE,
+            license: "MIT",
+            url: "https://github.com/ossrs/srs",
+            version: cli::VERSION,
+            authors: "srs-may",
+            ip: &ip,
+            pid: std::process::id(),
+            id: id.as_str(),
+        };
+        let reply = ConnectReply {
+            out_ack_size: vhost.out_ack_size,
+            in_ack_size: vhost.in_ack_size,
+            peer_bandwidth: PEER_BANDWIDTH,
+            chunk_size: vhost.chunk_size,
+            identity,
+        };
+        self.session
+            .accept_connect(connect, &reply)
+            .wrap("response connect app")
+    }
+
+    fn serve_stream(&mut self, connect: &ConnectRequest, url: &StreamUrl) -> Result<()> {
+        let role = self.session.identify().wrap("identify client")?;
+        self.stream.set_read_timeout(Some(STEP_TIMEOUT));
+        let (kind, stream, duration_ms) = match &role {
+            Role::Publish { kind, stream } => (client_type(*kind), stream, None),
+            Role::Play { stream, duration_ms } => ("rtmp-play", stream, *duration_ms),
+        };
+        let request = self.find_stream(url, stream)?;
+        let StreamUrl {
+            vhost: asked,
+            app,
+            stream,
+            param,
+            ..
+        } = &request.url;
+        log::info!(
+            "client identified, type={kind}, vhost={}, app={}, stream={}, param={}, duration={}ms",
+            printable(asked),
+            printable(app),
+            printable(stream),
+            printable(param),
+            duration_ms.unwrap_or(0),
+        );
+        let request = Request {
+            url: StreamUrl {
+                vhost: request.vhost.name.clone(),
+                ..request.url
+            },
+            ..request
+        };
+        log_connected(connect, &request.url);
+        let source = self
+            .server
+            .sources
+            .fetch_or_create(&request.url.stream_url(), &request.vhost);
+        self.log_source(&source);
+        let interval = self.server.config().pithy_print;
+        match role {
+            Role::Publish { kind, .. } => publish::serve(
+                &mut self.session,
+                self.stream,
+                &request,
+                &source,
+                kind,
+                &self.server.turns.publish,
+                interval,
+            ),
+            Role::Play { .. } => {
+                let _ = self
+                    .stream
+                    .set_nodelay(request.vhost.tcp_nodelay || request.vhost.min_latency);
+                play::serve(
+                    &mut self.session,
+                    self.stream,
+                    &request,
+                    &source,
+                    duration_ms,
+                    &self.server.turns.play,
+                    interval,
+                )
+            }
+        }
+    }
+
+    /// The stream that the client means, with the vhost as the client asked for it.
+    fn find_stream(&self, url: &StreamUrl, name: &str) -> Result<Request> {
+        let url = url.with_stream(name).wrap("discover stream")?;
+        let vhost = self.server.vhost(&url.vhost)?;
+        Ok(Request { url, vhost })
+    }
+
+    fn log_source(&self, source: &Source) {
+        let id = source.publisher().map(|id| id.to_string()).unwrap_or_default();
+        log::info!(
+            "source url={}, ip={}, cache={}/{}, is_edge=0, source_id={id}",
+            printable(source.url()),
+            self.entry.client.ip.get(),
+            u8::from(source.gop_messages() > 0),
+            source.gop_messages(),
+        );
+    }
+}
+
+/// The role's name in logs and in the API.
+fn client_type(kind: PublishKind) -> &'static str {
+    match kind {
+        PublishKind::Fmle => "fmle-publish",
+        PublishKind::Haivision => "haivision-publish",
+        PublishKind::Flash => "flash-publish",
+    }
+}
+
+fn log_connected(connect: &ConnectRequest, url: &StreamUrl) {
+    log::info!(
+        "connected stream, tcUrl={}, pageUrl={}, swfUrl={}, schema={}, vhost={}, port={}, app={}, stream={}, param={}, args={}",
+        printable(&connect.tc_url),
+        printable(&connect.page_url),
+        printable(&connect.swf_url),
+        printable(&url.schema),
+        printable(&url.vhost),
+        url.port,
+        printable(&url.app),
+        printable(&url.stream),
+        printable(&url.param),
+        if connect.args.is_some() { "(obj)" } else { "null" },
+    );
+}

@@ -1,0 +1,193 @@
+//! A publisher: its messages become frames of the source.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::conn::Request;
+use super::socket::Socket;
+use crate::app::cli;
+use crate::app::config::section::publish::Publish;
+use crate::app::pithy::{Progress, Turn};
+use crate::app::source::{Publication, Source};
+use crate::core::clock::Moment;
+use crate::core::coroutine;
+use crate::core::tcp::TcpStream;
+use crate::kernel::error::{Error, Result, Wrap};
+use crate::kernel::error_code::ErrorCode;
+use crate::kernel::frame::{Frame, Kind};
+use crate::protocol::rtmp::aggregate::Aggregate;
+use crate::protocol::rtmp::chunk::Message;
+use crate::protocol::rtmp::message::{Command, Data, StatusCode, kind};
+use crate::protocol::rtmp::metadata::Metadata;
+use crate::protocol::rtmp::server::{PublishEvent, PublishKind, Server as Session};
+
+/// What one read of a publisher asks for, bytes.
+const READ_BYTES: usize = 16 << 10;
+/// The same with merged read.
+const MERGED_READ_BYTES: usize = 128 << 10;
+
+/// Takes what the client publishes until it unpublishes or leaves. Yields.
+///
+/// # Errors
+/// [`ErrorCode::StreamBusy`], [`ErrorCode::KickoffForIdle`], [`ErrorCode::SocketTimeout`] when nothing comes in time;
+/// the session's and the socket's otherwise.
+pub(super) fn serve(
+    session: &mut Session<Socket>,
+    stream: &Rc<TcpStream>,
+    request: &Request,
+    source: &Rc<Source>,
+    kind: PublishKind,
+    turn: &Turn,
+    interval: Duration,
+) -> Result<()> {
+    session.start_publish(kind)?;
+    let publication = match source.publish() {
+        Ok(publication) => publication,
+        Err(busy) => {
+            // Encoders show this to their users; SRS just closes.
+            session.reject(
+                &StatusCode::PublishBadName,
+                "the stream is busy, another client publishes it",
+            )?;
+            return Err(busy.wrap("acquire publish"));
+        }
+    };
+    session.publish_started()?;
+    let publish = &request.vhost.publish;
+    log::info!(
+        "start publish mr={}/{}, p1stpt={}, pnt={}, tcp_nodelay={}",
+        u8::from(publish.mr),
+        publish.mr_latency.as_millis(),
+        publish.firstpkt_timeout.as_millis(),
+        publish.normal_timeout.as_millis(),
+        u8::from(request.vhost.tcp_nodelay),
+    );
+    session
+        .connection()
+        .set_read_size(if publish.mr { MERGED_READ_BYTES } else { READ_BYTES });
+    let mut publisher = Publisher {
+        publication,
+        publish,
+        stream,
+        messages: 0,
+        progress: Progress::new(),
+    };
+    publisher.take_all(session, kind, turn, interval)
+}
+
+struct Publisher<'a> {
+    publication: Publication,
+    publish: &'a Publish,
+    stream: &'a TcpStream,
+    messages: u64,
+    progress: Progress,
+}
+
+impl Publisher<'_> {
+    fn take_all(
+        &mut self,
+        session: &mut Session<Socket>,
+        kind: PublishKind,
+        turn: &Turn,
+        interval: Duration,
+    ) -> Result<()> {
+        self.stream.set_read_timeout(Some(self.publish.firstpkt_timeout));
+        loop {
+            let message = self.next_message(session)?;
+            if kind::is_command(message.kind) {
+                let command = Command::parse(&message.payload)?;
+                if session.publish_command(kind, &command)? == PublishEvent::Unpublished {
+                    return Ok(());
+                }
+                continue;
+            }
+            self.take(message)?;
+            self.check_idle()?;
+            if turn.take(interval) {
+                self.report();
+            }
+        }
+    }
+
+    /// With merged read, waits a little so that one read brings many messages.
+    fn next_message(&self, session: &mut Session<Socket>) -> Result<Message> {
+        if self.publish.mr && self.messages > 0 {
+            if let Some(message) = session.connection().try_read_message()? {
+                return Ok(message);
+            }
+            coroutine::sleep(self.publish.mr_latency);
+        }
+        session.connection().read_message().wrap("receive publish message")
+    }
+
+    fn take(&mut self, message: Message) -> Result<()> {
+        match message.kind {
+            kind::AUDIO => self.push(Frame::new(Kind::Audio, message.timestamp, message.payload)),
+            kind::VIDEO => self.push(Frame::new(Kind::Video, message.timestamp, message.payload)),
+            kind::AGGREGATE => {
+                for part in Aggregate::new(message) {
+                    self.take(part?)?;
+                }
+            }
+            data if kind::is_data(data) => self.take_data(&message),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, frame: Frame) {
+        if self.messages == 0 {
+            self.stream.set_read_timeout(Some(self.publish.normal_timeout));
+        }
+        self.messages += 1;
+        self.publication.push(frame);
+    }
+
+    /// Metadata is kept for players to come; other data messages pass as they are. What cannot be read is no reason to
+    /// end a publish.
+    fn take_data(&mut self, message: &Message) {
+        let data = match Data::parse(&message.payload) {
+            Ok(data) => data,
+            Err(error) => return log::debug!("data message is dropped: {}", error.summary()),
+        };
+        let payload = match Metadata::parse(&message.payload) {
+            Ok(Some(mut metadata)) => {
+                metadata.adopt(cli::SIGNATURE, cli::VERSION);
+                if metadata.properties.string("bravo_atc") == Some("true") {
+                    self.publication.request_atc();
+                }
+                metadata.encode()
+            }
+            _ => data.encode(),
+        };
+        self.push(Frame::new(Kind::Data, message.timestamp, Bytes::from(payload)));
+    }
+
+    fn check_idle(&self) -> Result<()> {
+        let Some(limit) = self.publish.kickoff_for_idle else {
+            return Ok(());
+        };
+        match self.publication.source().unwatched_since() {
+            Some(since) if Moment::now().since(since) >= limit => {
+                let text = format!("nobody has watched for {} s", limit.as_secs_f64());
+                Err(Error::new(ErrorCode::KickoffForIdle, text))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn report(&mut self) {
+        let (out, input) = self.progress.sample(self.stream);
+        log::info!(
+            "<- CPB time={}, msgs={}, okbps={out}, ikbps={input}, mr={}/{}, p1stpt={}, pnt={}",
+            self.progress.millis(),
+            self.messages,
+            u8::from(self.publish.mr),
+            self.publish.mr_latency.as_millis(),
+            self.publish.firstpkt_timeout.as_millis(),
+            self.publish.normal_timeout.as_millis(),
+        );
+    }
+}

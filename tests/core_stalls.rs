@@ -1,0 +1,101 @@
+//! What blocks elsewhere delays nobody. Alone in its process, since all tests of one process share the worker and this
+//! one measures time.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use srs_may::core::clock::Moment;
+use srs_may::core::coroutine::{sleep, spawn};
+use srs_may::core::dns;
+use srs_may::core::offload::{self, Class, Lane, offload};
+use srs_may::core::runtime::run;
+use srs_may::core::tcp::{ListenOptions, TcpListener, TcpStream};
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn millis(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+/// An echo server; its coroutines end with their connections.
+fn start_echo() -> SocketAddr {
+    let any = "127.0.0.1:0".parse().unwrap();
+    let listener = TcpListener::bind(any, ListenOptions::default()).unwrap();
+    let address = listener.local_addr().unwrap();
+    spawn("echo listener", move || {
+        while let Ok((stream, _)) = listener.accept() {
+            spawn("echo", move || {
+                let mut buffer = [0; 1024];
+                while let Ok(count) = stream.read(&mut buffer) {
+                    if count == 0 || stream.write_all(&buffer[..count]).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+/// Sends `bytes` and waits for the same to come back.
+fn echo(stream: &TcpStream, bytes: &[u8]) {
+    stream.write_all(bytes).unwrap();
+    let mut back = vec![0; bytes.len()];
+    let mut filled = 0;
+    while filled < back.len() {
+        let count = stream.read(&mut back[filled..]).unwrap();
+        assert!(count > 0, "closed early");
+        filled += count;
+    }
+    assert_eq!(back, bytes);
+}
+
+#[test]
+fn a_blocked_disk_and_a_blocked_resolver_delay_nobody_else() {
+    run(|| {
+        const BLOCKED: Duration = Duration::from_secs(2);
+        let lane = Lane::new(Class::Disk, 1 << 20);
+        let (finished, finishes) = mpsc::channel();
+        for name in ["first", "second"] {
+            let finished = finished.clone();
+            lane.post(0, move || {
+                std::thread::sleep(BLOCKED / 2);
+                finished.send(name).unwrap();
+            })
+            .unwrap();
+        }
+        for _ in 0..32 {
+            // More than there are threads: names cannot be resolved now.
+            offload::post(Class::Resolver, || std::thread::sleep(BLOCKED / 8)).unwrap();
+        }
+        let started = Moment::now();
+        let starved = spawn("resolve", || {
+            dns::resolve("localhost", 80, millis(50)).unwrap_err().kind()
+        });
+        let address = start_echo();
+        let stream = TcpStream::connect(address, LONG).unwrap();
+        let mut slowest = Duration::ZERO;
+        let other_lane = Lane::new(Class::Disk, 1 << 20);
+        let mut rounds = 0;
+        while Moment::now().since(started) < BLOCKED * 2 / 5 {
+            let before = Moment::now();
+            echo(&stream, b"ping");
+            sleep(millis(1));
+            other_lane.run(|| ()).unwrap();
+            offload(Class::Process, || ()).unwrap();
+            slowest = slowest.max(Moment::now().since(before));
+            rounds += 1;
+        }
+        assert!(slowest < millis(250), "a round took {slowest:?}");
+        assert!(rounds > 50);
+        assert_eq!(starved.join().unwrap(), io::ErrorKind::TimedOut);
+        assert_eq!(lane.waiting(), 2);
+        // In its own lane a job waits for those before it.
+        let order: Vec<&str> = lane.run(move || finishes.try_iter().collect()).unwrap();
+        assert_eq!(order, ["first", "second"]);
+        assert!(Moment::now().since(started) >= BLOCKED);
+    })
+    .unwrap();
+}
