@@ -32,8 +32,9 @@ pub struct OpenFile {
 /// Opens what stands at `name` below `folder`. Yields.
 ///
 /// # Errors
-/// The system's. `NotFound` also for what is neither a file nor a folder, and for a name that leads out of the folder:
-/// an absolute one, one with `..`, or one whose symbolic links do.
+/// The system's. `NotFound` for all that has no content to read: what is neither a file nor a folder, a name that leads
+/// through a file, is too long or whose links run in a circle; and for a name that leads out of the folder: an absolute
+/// one, one with `..`, or one whose symbolic links do.
 pub fn open(folder: &Path, name: &Path) -> io::Result<Entry> {
     let (folder, name) = (folder.to_owned(), name.to_owned());
     offload(Class::Disk, move || open_now(&folder, &name))?
@@ -73,7 +74,8 @@ fn open_now(folder: &Path, name: &Path) -> io::Result<Entry> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(root.join(name))?;
+        .open(root.join(name))
+        .map_err(without_content)?;
     // What was opened is looked at, not its name, which may mean something else by now.
     if !place_of(&file)?.starts_with(&root) {
         return Err(outside(name));
@@ -91,6 +93,16 @@ fn open_now(folder: &Path, name: &Path) -> io::Result<Entry> {
         modified,
         file: Arc::new(file),
     }))
+}
+
+fn without_content(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        // The last is what a socket gives.
+        Some(libc::ENOTDIR | libc::ENAMETOOLONG | libc::ELOOP | libc::ENXIO) => {
+            io::Error::new(io::ErrorKind::NotFound, error)
+        }
+        _ => error,
+    }
 }
 
 fn place_of(file: &File) -> io::Result<PathBuf> {

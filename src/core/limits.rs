@@ -68,7 +68,7 @@ pub const HTTP_TRAILER_BYTES: usize = 8 << 10;
 /// Bytes of a request's body that are read and dropped so that the connection can go on, or its answer arrive.
 pub const HTTP_DRAIN_BYTES: usize = 64 << 10;
 /// What is held of a file that is sent, bytes.
-pub const HTTP_PIECE_BYTES: usize = 128 << 10;
+pub const HTTP_PIECE_BYTES: usize = 64 << 10;
 /// How far into a file sequence headers are looked for, bytes.
 pub const HTTP_FLV_SCAN_BYTES: u64 = 2 << 20;
 

@@ -10,6 +10,11 @@ impl Headers {
         self.0.push((name.into(), value.into()));
     }
 
+    /// Takes out all fields of a name.
+    pub fn remove(&mut self, name: &str) {
+        self.0.retain(|(found, _)| !found.eq_ignore_ascii_case(name));
+    }
+
     /// The first value of a name, in any case of its letters.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.all(name).next()
