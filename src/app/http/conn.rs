@@ -60,11 +60,11 @@ impl Connection<'_> {
         while let Some(request) = self.read_request()? {
             log_request(&request, self.peer, served);
             let mut exchange = Exchange::new(self.server, request, &mut self.input, self.peer, self.timeouts);
-            answer(&mut exchange)?;
+            let finished = answer(&mut exchange).and_then(|()| exchange.finish());
             served += 1;
-            if !exchange.finish()? {
+            if !matches!(finished, Ok(true)) {
                 self.say_goodbye();
-                break;
+                return finished.map(|_| served);
             }
         }
         Ok(served)
@@ -128,8 +128,6 @@ impl Connection<'_> {
             .stream
             .write_all(&bytes)
             .io_wrap(ErrorCode::SocketWrite, || "refuse".into())?;
-        // What is buffered is of no use any more, but more of it is on its way.
-        self.input.buffer.extend_from_slice(b"-");
         self.say_goodbye();
         Ok(())
     }

@@ -15,6 +15,7 @@ use crate::core::limits::HTTP_DRAIN_BYTES;
 use crate::core::tcp::TcpStream;
 use crate::kernel::error::{Error, IoWrap, Result};
 use crate::kernel::error_code::ErrorCode;
+use crate::protocol::http::Refusal;
 use crate::protocol::http::body::{BodyReader, CHUNK_END, LAST_CHUNK, Piece, chunk_line};
 use crate::protocol::http::date;
 use crate::protocol::http::request::{Method, Request};
@@ -123,21 +124,34 @@ impl<'c, 's> Exchange<'c, 's> {
     /// The next part of the request's body, `None` at its end. Tells the peer to go on if it waits for that. Yields.
     ///
     /// # Errors
-    /// [`ErrorCode::HttpRequestEof`] when the peer ends early, [`ErrorCode::SocketTimeout`] after `deadline`, or what
+    /// The peer is told of them if there was no answer yet. [`ErrorCode::HttpRequestEof`] when the peer ends early, [`ErrorCode::SocketTimeout`] after `deadline`, or what
     /// is wrong with the body's form.
     pub fn body_piece(&mut self, deadline: Moment) -> Result<Option<Bytes>> {
+        self.try_body_piece(deadline).map_err(|refusal| {
+            self.keep_alive = false;
+            if matches!(self.output, Output::Unanswered) {
+                // The first error counts.
+                let _ = self.reply_status(refusal.status);
+            }
+            refusal.error
+        })
+    }
+
+    fn try_body_piece(&mut self, deadline: Moment) -> Result<Option<Bytes>, Refusal> {
         loop {
             match self.body.pull(&mut self.input.buffer)? {
                 Some(Piece::Data(data)) => return Ok(Some(data)),
                 Some(Piece::End) => return Ok(None),
                 None => {}
             }
-            self.invite_body()?;
-            if self.input.fill(deadline)? == 0 {
-                return Err(Error::new(
-                    ErrorCode::HttpRequestEof,
-                    "connection ends inside a request's body",
-                ));
+            let filled = self.invite_body().and_then(|()| self.input.fill(deadline));
+            let count = filled.map_err(|error| Refusal {
+                status: Status::REQUEST_TIMEOUT,
+                error,
+            })?;
+            if count == 0 {
+                let cause = "connection ends inside a request's body";
+                return Err(Refusal::new(Status::BAD_REQUEST, ErrorCode::HttpRequestEof, cause));
             }
         }
     }

@@ -299,8 +299,10 @@ mod tests {
         assert_eq!(old.status, Status::BAD_REQUEST);
     }
 
+    type Parts = (Vec<u8>, Vec<u8>);
+
     /// The body and what is left behind it; `None` when it is not whole.
-    fn read(length: BodyLength, parts: &[&[u8]]) -> Result<Option<(Vec<u8>, Vec<u8>)>, u16> {
+    fn read(length: BodyLength, parts: &[&[u8]]) -> Result<Option<Parts>, u16> {
         let mut reader = BodyReader::new(length);
         let (mut buffer, mut body) = (BytesMut::new(), Vec::new());
         for part in parts {
