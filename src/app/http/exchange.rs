@@ -39,8 +39,13 @@ impl Input<'_> {
     /// # Errors
     /// [`ErrorCode::SocketTimeout`], [`ErrorCode::SocketRead`].
     pub fn fill(&mut self, deadline: Moment) -> Result<usize> {
+        let now = Moment::now();
+        if now >= deadline {
+            // A read would still give what is there, so a peer that always has another byte could go on for ever.
+            return Err(Error::new(ErrorCode::SocketTimeout, "read request: time is up"));
+        }
         let mut bytes = [0; READ_BYTES];
-        self.stream.set_read_timeout(Some(deadline.since(Moment::now())));
+        self.stream.set_read_timeout(Some(deadline.since(now)));
         let count = self
             .stream
             .read(&mut bytes)

@@ -11,6 +11,7 @@ use crate::app::http::router::{Handler, Served};
 use crate::app::http::routes;
 use crate::core::clock::Moment;
 use crate::core::coroutine::{sleep, spawn};
+use crate::core::offload::{Class, post};
 use crate::core::runtime::run;
 use crate::core::tcp::TcpStream;
 use crate::kernel::error::Result;
@@ -324,5 +325,21 @@ fn a_body_that_makes_no_sense_or_does_not_come_is_refused() {
             408
         );
         site.wait_until_empty();
+    });
+}
+
+#[test]
+fn a_disk_that_hangs_holds_up_only_those_who_wait_for_it() {
+    with_site("disk", |site| {
+        for _ in 0..8 {
+            post(Class::Disk, || std::thread::sleep(Duration::from_millis(250))).unwrap();
+        }
+        let mut waiting = site.connect();
+        waiting.send("GET / HTTP/1.1\r\n\r\n");
+        let begin = Moment::now();
+        assert_eq!(site.ask("OPTIONS / HTTP/1.1\r\n\r\n").status, 200);
+        assert!(Moment::now().since(begin) < Duration::from_millis(150));
+        assert_eq!(waiting.answer(false).status, 200);
+        assert!(Moment::now().since(begin) > Duration::from_millis(150));
     });
 }
