@@ -4,7 +4,7 @@
 //! `may` may resume a coroutine on another thread (its own sleep and timed waits do so on its timer thread), therefore it
 //! demands `Send` closures. This module runs `may` with one worker, never calls those waits, and compares the thread at
 //! every spawn and after every wait; a wrong thread is a panic before any application code runs. So values that are not
-//! `Send` never change threads, and [`AssertSend`] states no more than that.
+//! `Send` never change threads, and the private `AssertSend` states no more than that.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -410,7 +410,10 @@ mod tests {
             let dropped = Rc::new(Cell::new(false));
             let told = dropped.clone();
             drop(spawn("unjoined", move || Waits(told)));
-            sleep(Duration::from_millis(50));
+            let deadline = Moment::after(Duration::from_secs(10));
+            while !dropped.get() && Moment::now() < deadline {
+                sleep(Duration::from_millis(1));
+            }
             assert!(dropped.get());
         })
         .unwrap();

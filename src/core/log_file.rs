@@ -6,8 +6,9 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::clock::Moment;
 use super::limits;
 use super::offload::{self, Class};
 
@@ -136,14 +137,14 @@ impl LogFile {
 
     /// Waits until all is written, at most `limit`; gives whether it is. Blocks the thread: for the end of the process.
     pub fn flush(&self, limit: Duration) -> bool {
-        let deadline = Instant::now() + limit;
+        let deadline = Moment::after(limit);
         let mut front = lock(&self.0.front);
         loop {
             if !front.lines.is_empty() {
                 // Only if no thread could be started before.
                 self.start_writing(&mut front);
             }
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.since(Moment::now());
             if !front.writing || left.is_zero() {
                 return front.lines.is_empty() && !front.writing;
             }
@@ -333,11 +334,11 @@ mod tests {
         log.start_background();
         let line = [b'x'; 1023];
         let lines = limits::LOG_BACKLOG_BYTES / 1024 + 100;
-        let started = Instant::now();
+        let started = Moment::now();
         for _ in 0..lines {
             log.write(&[&line[..], b"\n"].concat());
         }
-        assert!(started.elapsed() < Duration::from_secs(5));
+        assert!(Moment::now().since(started) < Duration::from_secs(5));
         let dropped = log.dropped();
         assert!(dropped > 0);
         assert!(!log.flush(Duration::from_millis(10)));

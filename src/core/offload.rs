@@ -556,7 +556,10 @@ mod tests {
                 assert_eq!(seen, (0..200).collect::<Vec<_>>());
             }
             // The last job's end is counted just after its value is told.
-            sleep(Duration::from_millis(5));
+            let deadline = Moment::after(Duration::from_secs(10));
+            while lanes.iter().any(|(lane, _)| lane.waiting() > 0) && Moment::now() < deadline {
+                sleep(Duration::from_millis(1));
+            }
             assert!(
                 lanes
                     .iter()

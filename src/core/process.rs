@@ -439,16 +439,21 @@ mod tests {
     #[test]
     fn terminate_asks_first_and_kills_after() {
         run(|| {
-            let polite = shell("trap 'exit 3' TERM; while :; do sleep 0.01; done")
-                .spawn()
-                .unwrap();
-            sleep(Duration::from_millis(100));
-            let status = polite.terminate(Duration::from_secs(10)).unwrap();
-            assert_eq!(status.code(), Some(3));
-            let stubborn = shell("trap '' TERM; while :; do sleep 0.01; done").spawn().unwrap();
-            sleep(Duration::from_millis(100));
-            let status = stubborn.terminate(Duration::from_millis(50)).unwrap();
-            assert_eq!(status.signal(), Some(9));
+            let folder = folder("terminate");
+            let start = |name: &str, trap: &str| {
+                let log = folder.join(name);
+                let script = format!("trap '{trap}' TERM; echo ready; while :; do sleep 0.01; done");
+                let child = shell(&script).output(&log).spawn().unwrap();
+                while std::fs::read(&log).unwrap().is_empty() {
+                    sleep(Duration::from_millis(5));
+                }
+                child
+            };
+            let polite = start("polite", "exit 3").terminate(Duration::from_secs(10));
+            assert_eq!(polite.unwrap().code(), Some(3));
+            let stubborn = start("stubborn", "").terminate(Duration::from_millis(50));
+            assert_eq!(stubborn.unwrap().signal(), Some(9));
+            std::fs::remove_dir_all(&folder).unwrap();
         })
         .unwrap();
     }
@@ -475,19 +480,38 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupt_ends_the_wait_and_a_lost_newborn_is_reaped() {
+    fn a_newborn_that_nobody_takes_is_reaped() {
+        let newborn = shell("exec sleep 60").start().unwrap();
+        let id = newborn.0.unwrap().as_raw() as u32;
+        assert!(!is_gone(id));
+        drop(newborn);
+        assert!(is_gone(id));
+    }
+
+    #[test]
+    fn an_interrupt_ends_the_wait_for_a_child_and_for_its_start() {
         run(|| {
             let child = shell("exec sleep 60").spawn().unwrap();
             let id = child.id();
             let waiter = spawn("waiter", move || child.wait().map_err(|error| error.kind()));
-            let starter = spawn("starter", || {
-                shell("exec sleep 61").spawn().err().map(|error| error.kind())
-            });
-            coroutine::yield_now();
+            // No thread is free to start another, so neither has what it waits for.
+            let gates: Vec<_> = (0..2)
+                .map(|_| {
+                    let (release, gate) = std::sync::mpsc::channel::<()>();
+                    offload::post(Class::Process, move || {
+                        let _ = gate.recv();
+                    })
+                    .unwrap();
+                    release
+                })
+                .collect();
+            let starter = spawn("starter", || shell("true").spawn().err().map(|error| error.kind()));
+            sleep(Duration::from_millis(5));
             starter.interrupt();
             waiter.interrupt();
             assert_eq!(waiter.join().unwrap(), Err(io::ErrorKind::ConnectionAborted));
             assert_eq!(starter.join().unwrap(), Some(io::ErrorKind::ConnectionAborted));
+            drop(gates);
             let deadline = Moment::after(Duration::from_secs(10));
             while !is_gone(id) {
                 assert!(Moment::now() < deadline, "the child lives on");

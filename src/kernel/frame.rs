@@ -140,6 +140,42 @@ mod tests {
     }
 
     #[test]
+    fn messages_of_ffmpeg_8_are_known() {
+        let video = |codec| Facts {
+            codec: Some(Codec::Video(codec)),
+            ..Facts::default()
+        };
+        let audio = |codec| Facts {
+            codec: Some(Codec::Audio(codec)),
+            ..Facts::default()
+        };
+        let mut expected = video(VideoCodec::Hevc);
+        expected.sequence_header = true;
+        assert_eq!(facts(Kind::Video, b"\x90hvc1\x01\x01\x60"), expected);
+        let mut expected = video(VideoCodec::Hevc);
+        expected.presentation = true;
+        assert_eq!(facts(Kind::Video, b"\xd4hvc1\x02\x00\x09colorInfo"), expected);
+        let mut expected = video(VideoCodec::Hevc);
+        expected.coded = true;
+        assert_eq!(facts(Kind::Video, b"\xa3hvc1\x00\x00\x00\x13"), expected);
+        let mut expected = video(VideoCodec::Av1);
+        (expected.coded, expected.keyframe) = (true, true);
+        assert_eq!(facts(Kind::Video, b"\x91av01\x12\x00\x0a\x0b"), expected);
+        let mut expected = video(VideoCodec::Hevc);
+        (expected.coded, expected.keyframe, expected.track) = (true, true, 1);
+        assert_eq!(facts(Kind::Video, b"\x96\x01hvc1\x01\x00\x00\x50\x00"), expected);
+        let mut expected = audio(AudioCodec::Ac3);
+        expected.sequence_header = true;
+        assert_eq!(facts(Kind::Audio, b"\x90ac-3"), expected);
+        let mut expected = audio(AudioCodec::Opus);
+        expected.presentation = true;
+        assert_eq!(facts(Kind::Audio, b"\x94Opus\x01\x01\x00\x00\x00\x04"), expected);
+        let mut expected = audio(AudioCodec::Opus);
+        (expected.sequence_header, expected.track) = (true, 1);
+        assert_eq!(facts(Kind::Audio, b"\x95\x00Opus\x01OpusHead"), expected);
+    }
+
+    #[test]
     fn garbage_has_no_facts() {
         for payload in [
             &b""[..],
@@ -154,5 +190,20 @@ mod tests {
         assert_eq!(facts(Kind::Audio, b"\xaf"), Facts::default());
         assert_eq!(facts(Kind::Data, b"\x02\x00\x0aonMetaData"), Facts::default());
         assert!(size_of::<Facts>() <= 8);
+        // A short, a cut and an endless ModEx; a track beyond its message.
+        for payload in [
+            &b"\x97\x00\x00\x01avc1"[..],
+            b"\x97\xff\xff\xff\x00",
+            &[0x97, 0, 0, 7].repeat(64),
+            b"\x96\x11avc1\x00\xff\xff\xff",
+        ] {
+            assert_eq!(Facts::peek(Kind::Video, payload), Facts::default(), "{payload:02x?}");
+        }
+        // A codec without a name here is passed on with what its header says.
+        let unknown = facts(Kind::Video, b"\x91xyz9\x00");
+        assert_eq!(
+            (unknown.codec, unknown.keyframe),
+            (Some(Codec::Video(VideoCodec::Other)), true)
+        );
     }
 }

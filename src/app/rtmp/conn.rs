@@ -5,11 +5,11 @@ use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::request::Request;
 use super::socket::Socket;
 use super::{play, publish};
 use crate::app::cli;
 use crate::app::clients::Entry;
-use crate::app::config::section::vhost::Vhost;
 use crate::app::server::Server;
 use crate::app::source::Source;
 use crate::core::clock::Moment;
@@ -68,20 +68,13 @@ struct Conn<'a> {
     session: Session<Socket>,
 }
 
-/// What a connection does next: a stream and the settings that hold for it.
-pub(super) struct Request {
-    /// Where the stream is; its vhost is the one that serves it.
-    pub url: StreamUrl,
-    /// The settings.
-    pub vhost: Rc<Vhost>,
-}
-
 impl Conn<'_> {
     fn serve(&mut self) -> Result<()> {
         self.stream.set_read_timeout(Some(STEP_TIMEOUT));
         self.stream.set_write_timeout(Some(STEP_TIMEOUT));
         // The answers before the media are small and each is waited for.
         let _ = self.stream.set_nodelay(true);
+        self.stream.set_quick_ack(true);
         let _ = self.stream.set_keepalive(true);
         // Noise of the handshake; it hides nothing.
         let millis = (Moment::now().as_micros() / 1000) as u32;
@@ -96,12 +89,7 @@ impl Conn<'_> {
         }
         let connect = self.session.read_connect().wrap("rtmp connect tcUrl")?;
         let url = StreamUrl::connect(&connect.tc_url)?;
-        let vhost = self.server.vhost(&url.vhost)?;
-        let url = StreamUrl {
-            vhost: vhost.name.clone(),
-            ..url
-        };
-        self.accept(&connect, &vhost)?;
+        self.accept(&connect, &url)?;
         for round in 0..ROUNDS_MAX {
             if round > 0 {
                 self.stream.set_read_timeout(Some(AGAIN_TIMEOUT));
@@ -111,7 +99,11 @@ impl Conn<'_> {
         Ok(())
     }
 
-    fn accept(&mut self, connect: &ConnectRequest, vhost: &Vhost) -> Result<()> {
+    /// Accepts every connect: only the stream's name tells for sure which vhost is meant.
+    fn accept(&mut self, connect: &ConnectRequest, url: &StreamUrl) -> Result<()> {
+        let config = self.server.config();
+        let vhost = config.vhost(&url.vhost);
+        let vhost = vhost.as_deref();
         let ip = self
             .stream
             .local_addr()
@@ -130,10 +122,10 @@ impl Conn<'_> {
             id: id.as_str(),
         };
         let reply = ConnectReply {
-            out_ack_size: vhost.out_ack_size,
-            in_ack_size: vhost.in_ack_size,
+            out_ack_size: vhost.map_or(PEER_BANDWIDTH, |vhost| vhost.out_ack_size),
+            in_ack_size: vhost.map_or(0, |vhost| vhost.in_ack_size),
             peer_bandwidth: PEER_BANDWIDTH,
-            chunk_size: vhost.chunk_size,
+            chunk_size: vhost.map_or(config.chunk_size, |vhost| vhost.chunk_size),
             identity,
         };
         self.session
@@ -148,29 +140,18 @@ impl Conn<'_> {
             Role::Publish { kind, stream } => (client_type(*kind), stream, None),
             Role::Play { stream, duration_ms } => ("rtmp-play", stream, *duration_ms),
         };
-        let request = self.find_stream(url, stream)?;
-        let StreamUrl {
-            vhost: asked,
-            app,
-            stream,
-            param,
-            ..
-        } = &request.url;
+        let mut url = url.with_stream(stream).wrap("discover stream")?;
         log::info!(
             "client identified, type={kind}, vhost={}, app={}, stream={}, param={}, duration={}ms",
-            printable(asked),
-            printable(app),
-            printable(stream),
-            printable(param),
+            printable(&url.vhost),
+            printable(&url.app),
+            printable(&url.stream),
+            printable(&url.param),
             duration_ms.unwrap_or(0),
         );
-        let request = Request {
-            url: StreamUrl {
-                vhost: request.vhost.name.clone(),
-                ..request.url
-            },
-            ..request
-        };
+        let vhost = self.server.vhost(&url.vhost)?;
+        url.vhost.clone_from(&vhost.name);
+        let request = Request { url, vhost };
         log_connected(connect, &request.url);
         let source = self
             .server
@@ -203,13 +184,6 @@ impl Conn<'_> {
                 )
             }
         }
-    }
-
-    /// The stream that the client means, with the vhost as the client asked for it.
-    fn find_stream(&self, url: &StreamUrl, name: &str) -> Result<Request> {
-        let url = url.with_stream(name).wrap("discover stream")?;
-        let vhost = self.server.vhost(&url.vhost)?;
-        Ok(Request { url, vhost })
     }
 
     fn log_source(&self, source: &Source) {

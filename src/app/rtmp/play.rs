@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::conn::Request;
+use super::request::Request;
 use super::socket::Socket;
 use crate::app::pithy::{Progress, Turn};
 use crate::app::source::{Consumer, MergedWrite, Source};
@@ -31,6 +31,7 @@ pub(super) fn serve(
     interval: Duration,
 ) -> Result<()> {
     session.start_play().wrap("start play")?;
+    stream.set_quick_ack(false);
     let play = &request.vhost.play;
     let merged = MergedWrite {
         messages: play.mw_msgs,

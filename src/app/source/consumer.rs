@@ -1,10 +1,11 @@
 //! A player's place in a stream: a cursor into the journal, its own timeline, and what it starts with.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::cursor::Cursor;
 use super::rtmp_view::{InStep, RtmpView, encode_absolute};
 use super::source::Source;
 use super::waiters::{Target, Waiter};
@@ -12,6 +13,7 @@ use crate::app::config::section::play::TimeJitter;
 use crate::core::clock::Moment;
 use crate::core::coroutine;
 use crate::core::tcp::TcpStream;
+use crate::kernel::frame::Kind;
 
 /// Bytes sent with one system call at most; what a slow socket does not take of it is kept for that player alone.
 const BATCH_BYTES: usize = 128 << 10;
@@ -27,13 +29,6 @@ pub struct MergedWrite {
     pub messages: u32,
     /// They must span more than this.
     pub latency: Duration,
-}
-
-/// A position that the source sees, so that it keeps what its consumers still need.
-#[derive(Debug)]
-pub struct Cursor {
-    /// The next message to send.
-    pub(super) next: Cell<u64>,
 }
 
 /// One player of one source.
@@ -58,7 +53,7 @@ impl Consumer {
     /// Joins the source: what comes next is the stream's metadata, its sequence headers and its newest GOP.
     pub fn join(source: &Rc<Source>, chunk_bytes: usize) -> Self {
         let start = source.start_number();
-        let cursor = Rc::new(Cursor { next: Cell::new(start) });
+        let cursor = Rc::new(Cursor::at(start));
         source.add_cursor(&cursor);
         Consumer {
             view: source.rtmp_view(chunk_bytes, start),
@@ -125,7 +120,8 @@ impl Consumer {
         stream.forget_reader();
     }
 
-    /// Sends what there is, at most `limit` messages; gives how many. Yields.
+    /// Sends what there is, at most `limit` messages; gives how many. A new player gets the stream's headers even while
+    /// there is no message for it. Yields.
     ///
     /// # Errors
     /// The stream's: the peer left, or took nothing for the write timeout.
@@ -146,37 +142,42 @@ impl Consumer {
     fn send_ready(&mut self, stream: &TcpStream, from: u64, limit: u64) -> io::Result<Option<(u64, Vec<u8>)>> {
         let state = self.source.state();
         let mut view = self.view.borrow_mut();
-        view.extend(&state.journal, state.clock.jitter());
-        let to = view.batch_end(from, BATCH_BYTES).min(from.saturating_add(limit));
-        let Some(last) = to.checked_sub(1).and_then(|last| state.journal.get(last)) else {
-            return Ok(None);
-        };
-        if to <= from {
-            return Ok(None);
-        }
         let jitter = state.clock.jitter();
-        let base = *self.base.get_or_insert_with(|| match jitter {
-            TimeJitter::Off => 0,
-            TimeJitter::Full | TimeJitter::Zero => state.earliest_clock(from, to) - self.resume_at,
-        });
-        self.sent_clock = Some(last.clock);
-        if !self.needs_headers && view.is_shared_from(from, self.in_step) {
-            return Ok(Some((to, try_send(stream, &view, from, to)?)));
-        }
-        let mut bytes = Vec::new();
-        if std::mem::take(&mut self.needs_headers) {
-            let begin = state.journal.get(from).map_or(last.clock, |entry| entry.clock);
-            for header in state.start_headers(from) {
-                let time = if header.frame.kind == crate::kernel::frame::Kind::Data && jitter != TimeJitter::Off {
-                    0
-                } else {
-                    (begin - base).max(0) as u32
-                };
-                encode_absolute(&mut bytes, header, time, view.chunk_bytes());
+        view.extend(&state.journal, jitter);
+        let to = view.batch_end(from, BATCH_BYTES).min(from.saturating_add(limit));
+        let last = to
+            .checked_sub(1)
+            .filter(|_| to > from)
+            .and_then(|last| state.journal.get(last));
+        if let Some(last) = last {
+            self.base.get_or_insert_with(|| match jitter {
+                TimeJitter::Off => 0,
+                TimeJitter::Full | TimeJitter::Zero => state.earliest_clock(from, to) - self.resume_at,
+            });
+            self.sent_clock = Some(last.clock);
+            if !self.needs_headers && view.is_shared_from(from, self.in_step) {
+                return Ok(Some((to, try_send(stream, &view, from, to)?)));
             }
         }
-        view.copy(&state.journal, from, to, base, &mut self.in_step, &mut bytes);
-        Ok(Some((to, bytes)))
+        let mut bytes = Vec::new();
+        if self.needs_headers {
+            let clock = state.journal.get(from).map_or(state.clock.now(), |entry| entry.clock);
+            let time = match (jitter, self.base) {
+                (TimeJitter::Off, _) => clock as u32,
+                (_, Some(base)) => (clock - base).max(0) as u32,
+                (_, None) => self.resume_at as u32,
+            };
+            for header in state.start_headers(from) {
+                let is_data = header.frame.kind == Kind::Data && jitter != TimeJitter::Off;
+                encode_absolute(&mut bytes, header, if is_data { 0 } else { time }, view.chunk_bytes());
+            }
+            self.needs_headers = last.is_none() && bytes.is_empty();
+        }
+        if last.is_some() {
+            let base = self.base.unwrap_or(0);
+            view.copy(&state.journal, from, to, base, &mut self.in_step, &mut bytes);
+        }
+        Ok((!bytes.is_empty()).then_some((to.max(from), bytes)))
     }
 
     /// Goes on at the newest keyframe: the source no longer has what would come next.

@@ -5,6 +5,7 @@
 
 mod clock;
 mod consumer;
+mod cursor;
 mod gop;
 mod journal;
 mod mix;

@@ -6,7 +6,7 @@ use std::rc::{Rc, Weak};
 use bytes::Bytes;
 
 use super::clock::Clock;
-use super::consumer::Cursor;
+use super::cursor::Cursor;
 use super::gop::GopTracker;
 use super::journal::{Entry, Journal};
 use super::mix::MixQueue;
@@ -15,14 +15,13 @@ use super::waiters::Waiters;
 use crate::app::config::section::play::{Play, TimeJitter};
 use crate::core::clock::Moment;
 use crate::core::id::ContextId;
+use crate::core::limits::{SOURCE_GOP_BYTES, SOURCE_HEADERS, SOURCE_JOURNAL_BYTES};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::error_code::ErrorCode;
 use crate::kernel::frame::{Frame, Kind};
 
 /// Messages between two looks at which of the old ones are still needed.
 const TRIM_EVERY: u64 = 32;
-/// Headers kept for new players, over all tracks.
-const HEADERS_MAX: usize = 32;
 
 /// A stream by its URL key; lives in the table as long as somebody uses it.
 pub struct Source {
@@ -46,19 +45,24 @@ pub struct State {
     gop: GopTracker,
     mix: Option<MixQueue>,
     atc: bool,
-    metadata: Option<Entry>,
+    metadata: Option<Header>,
     /// The newest sequence header, and the newest presentation header, of each track of each kind.
-    headers: Vec<Entry>,
+    headers: Vec<Header>,
+}
+
+/// A message that new players need, and its number in the journal.
+struct Header {
+    number: u64,
+    entry: Entry,
 }
 
 impl State {
-    /// What a player needs before message `from`: metadata and sequence headers, unless the journal brings them.
+    /// What a player that begins with message `from` has missed: metadata, then the headers of all tracks.
     pub(super) fn start_headers(&self, from: u64) -> impl Iterator<Item = &Entry> {
-        let brings_start = self.journal.get(from).is_some_and(|entry| {
-            let frame = &entry.frame;
-            frame.facts.sequence_header || frame.kind == Kind::Data
-        });
-        self.metadata.iter().chain(&self.headers).filter(move |_| !brings_start)
+        let known = self.metadata.iter().chain(&self.headers);
+        known
+            .filter(move |header| header.number < from)
+            .map(|header| &header.entry)
     }
 
     /// The earliest clock of audio and video in `from..to`: the player's time 0.
@@ -175,12 +179,10 @@ impl Source {
     /// Where a new consumer begins: at the newest keyframe, else with the next message.
     pub(super) fn start_number(&self) -> u64 {
         let state = self.state.borrow();
-        let gop = if self.play.borrow().gop_cache {
-            state.gop.start()
-        } else {
-            None
-        };
-        gop.unwrap_or(state.journal.end())
+        let gop = state.gop.start().filter(|_| self.play.borrow().gop_cache);
+        // While the cache was off, the GOP's beginning may have been forgotten.
+        gop.filter(|start| *start >= state.journal.first())
+            .unwrap_or(state.journal.end())
     }
 
     pub(super) fn add_cursor(&self, cursor: &Rc<Cursor>) {
@@ -249,13 +251,20 @@ impl Source {
             let end = state.journal.end();
             state.waiters.reach(end, clock);
         }
-        if number.is_multiple_of(TRIM_EVERY) {
+        if number.is_multiple_of(TRIM_EVERY) || state.journal.bytes() > SOURCE_JOURNAL_BYTES {
             self.trim(state, &play);
         }
     }
 
     /// Forgets what no consumer needs any more, or is too slow to get.
     fn trim(&self, state: &mut State, play: &Play) {
+        if state
+            .gop
+            .start()
+            .is_some_and(|start| state.journal.bytes_from(start) > SOURCE_GOP_BYTES)
+        {
+            state.gop.clear();
+        }
         let mut keep = state.journal.end();
         if play.gop_cache
             && let Some(start) = state.gop.start()
@@ -267,7 +276,10 @@ impl Source {
             let span = i64::try_from(play.queue_length.as_millis()).unwrap_or(i64::MAX);
             keep = slowest.max(state.journal.within(span)).min(keep);
         }
-        state.journal.trim(keep);
+        state
+            .journal
+            .trim(keep.max(state.journal.within_bytes(SOURCE_JOURNAL_BYTES)));
+        let keep = state.journal.first();
         for view in self.views.borrow().iter().filter_map(Weak::upgrade) {
             view.borrow_mut().trim(keep);
         }
@@ -277,40 +289,49 @@ impl Source {
 impl State {
     /// Remembers metadata and headers; gives whether players shall get this message.
     fn keep_header(&mut self, frame: &Frame, clock: i64, reduce: bool) -> bool {
-        let entry = Entry {
-            frame: frame.clone(),
-            clock,
+        let header = Header {
+            number: self.journal.end(),
+            entry: Entry {
+                frame: frame.clone(),
+                clock,
+            },
         };
         if frame.kind == Kind::Data {
-            let repeated = is_metadata(&frame.payload) && self.metadata.replace(entry).is_some();
-            return !(reduce && repeated);
+            let is_kept = is_metadata(&frame.payload);
+            if is_kept && reduce && self.metadata.is_some() {
+                return false;
+            }
+            if is_kept {
+                self.metadata = Some(header);
+            }
+            return true;
         }
         if !frame.facts.sequence_header && !frame.facts.presentation {
             return true;
         }
-        let place = self
+        let key = header_key(frame);
+        let Some(known) = self
             .headers
-            .iter()
-            .position(|known| header_key(&known.frame) == header_key(frame));
-        let repeated = match place {
-            Some(place) => {
-                let known = std::mem::replace(&mut self.headers[place], entry);
-                let repeated = known.frame.payload == frame.payload;
-                if !repeated && frame.facts.is_video_sequence_header() {
-                    // Older pictures would be decoded with the wrong parameters.
-                    self.gop.clear();
-                }
-                repeated
-            }
-            None if self.headers.len() < HEADERS_MAX => {
-                self.headers.push(entry);
+            .iter_mut()
+            .find(|known| header_key(&known.entry.frame) == key)
+        else {
+            if self.headers.len() < SOURCE_HEADERS {
+                self.headers.push(header);
                 // Audio before video, as players of old expect it.
-                self.headers.sort_by_key(|known| header_key(&known.frame));
-                false
+                self.headers.sort_by_key(|known| header_key(&known.entry.frame));
             }
-            None => false,
+            return true;
         };
-        !(reduce && repeated)
+        let repeated = known.entry.frame.payload == frame.payload;
+        if repeated && reduce {
+            return false;
+        }
+        *known = header;
+        if !repeated && frame.facts.is_video_sequence_header() {
+            // Older pictures would be decoded with the wrong parameters.
+            self.gop.clear();
+        }
+        true
     }
 }
 

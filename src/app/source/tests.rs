@@ -10,6 +10,7 @@ use super::{Consumer, MergedWrite, Publication, Source};
 use crate::app::config::section::play::{Play, TimeJitter};
 use crate::core::clock::Moment;
 use crate::core::coroutine::{self, spawn};
+use crate::core::limits::SOURCE_JOURNAL_BYTES;
 use crate::core::runtime::run;
 use crate::core::tcp::{ListenOptions, TcpListener, TcpStream};
 use crate::kernel::error_code::ErrorCode;
@@ -351,6 +352,64 @@ fn mixed_up_audio_and_video_are_put_in_order() {
         drop(publication);
         let times: Vec<u32> = player.messages().iter().map(|message| message.timestamp).collect();
         assert_eq!(times, [0, 10, 30, 40, 100, 110, 130, 140, 200, 210, 230, 240]);
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_player_gets_all_headers_though_metadata_comes_first_in_its_journal() {
+    run(|| {
+        let (source, publication) = source(Play {
+            gop_cache: false,
+            ..play()
+        });
+        headers(&publication);
+        let mut player = Player::join(&source);
+        publication.push(Frame::new(
+            Kind::Data,
+            0,
+            Bytes::from_static(b"\x02\x00\x0aonMetaData\x06"),
+        ));
+        publication.push(video(0, true, 10));
+        assert_eq!(shape(&player.messages()), [(8, 0), (9, 0), (18, 0), (9, 0)]);
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_cache_that_is_turned_on_late_starts_with_the_next_keyframe() {
+    run(|| {
+        let (source, publication) = source(Play {
+            gop_cache: false,
+            ..play()
+        });
+        for index in 0..100u32 {
+            publication.push(video(index * 40, index == 0, 10));
+        }
+        source.set_play(Rc::new(play()));
+        let mut player = Player::join(&source);
+        assert_eq!(player.messages().len(), 0);
+        publication.push(video(4000, false, 10));
+        assert_eq!(shape(&player.messages()), [(9, 0)]);
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_publisher_cannot_fill_the_memory() {
+    run(|| {
+        let (source, publication) = source(play());
+        // Neither keyframes nor time: only the bytes tell.
+        publication.push(video(0, true, 10));
+        let _stuck = Player::join(&source);
+        let large = video(0, false, 4 << 20);
+        for _ in 0..60 {
+            publication.push(large.clone());
+            assert!(source.state().journal.bytes() <= SOURCE_JOURNAL_BYTES + (5 << 20));
+        }
+        drop(_stuck);
+        publication.push(large.clone());
+        assert!(source.state().journal.bytes() <= SOURCE_JOURNAL_BYTES);
     })
     .unwrap();
 }

@@ -3,6 +3,7 @@
 pub mod aac;
 pub mod av1;
 pub mod avc;
+pub mod flac;
 pub mod hevc;
 pub mod mp3;
 pub mod nal;
@@ -135,8 +136,8 @@ pub struct VideoConfig {
 }
 
 impl VideoConfig {
-    /// Reads the payload of a video sequence header. Fails with [`ErrorCode::HlsDecode`], or with the code of the
-    /// codec's parser.
+    /// Reads the payload of a video sequence header. Fails with [`ErrorCode::HlsDecode`], also for codecs that have
+    /// none, such as VP8 and VP6, or with the code of the codec's parser.
     pub fn parse(codec: VideoCodec, payload: &[u8]) -> Result<Self> {
         match codec {
             VideoCodec::H264 => avc::DecoderConfig::parse(payload)?.video_config(),
@@ -165,16 +166,43 @@ pub struct AudioConfig {
 }
 
 impl AudioConfig {
-    /// Reads the payload of an audio sequence header. Fails with [`ErrorCode::HlsDecode`], or with the code of the
-    /// codec's parser.
+    /// Reads the payload of an audio sequence header. Fails with [`ErrorCode::HlsDecode`], also for codecs that tell
+    /// everything in their frames, such as MP3 and AC-3: see [`mp3::FrameHeader`].
     pub fn parse(codec: AudioCodec, payload: &[u8]) -> Result<Self> {
         match codec {
             AudioCodec::Aac => Ok(aac::AudioSpecificConfig::parse(payload)?.audio_config()),
+            AudioCodec::Flac => Ok(flac::StreamInfo::parse(payload)?.audio_config()),
             AudioCodec::Opus => Ok(opus::OpusHead::parse(payload)?.audio_config()),
             _ => Err(Error::new(
                 ErrorCode::HlsDecode,
                 format!("audio codec {codec:?} has no sequence header that is understood"),
             )),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_codec_finds_its_parser() {
+        let opus = opus::OpusHead::new(2).write();
+        assert_eq!(AudioConfig::parse(AudioCodec::Opus, &opus).unwrap().channels, 2);
+        let aac = AudioConfig::parse(AudioCodec::Aac, &[0x12, 0x10]).unwrap();
+        assert_eq!((aac.codec, aac.sample_rate), (AudioCodec::Aac, 44_100));
+        assert!(AudioConfig::parse(AudioCodec::Ac3, &[]).is_err());
+        let vp9 = VideoConfig::parse(VideoCodec::Vp9, &[0, 31, 0x82, 2, 2, 2, 0, 0]).unwrap();
+        assert_eq!((vp9.codec, vp9.level), (VideoCodec::Vp9, "3.1"));
+        for codec in [VideoCodec::H264, VideoCodec::Hevc, VideoCodec::Av1, VideoCodec::Vp8] {
+            assert!(VideoConfig::parse(codec, &[]).is_err());
+        }
+    }
+
+    #[test]
+    fn names_are_those_of_the_api() {
+        assert_eq!(Codec::Video(VideoCodec::H264).name(), "H264");
+        assert_eq!(Codec::Audio(AudioCodec::Opus).name(), "Opus");
+        assert_eq!(Codec::Audio(AudioCodec::Speex).name(), "Other");
     }
 }

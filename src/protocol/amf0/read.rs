@@ -26,19 +26,18 @@ impl Value {
 /// Reads the values of a command or data message.
 ///
 /// Peers append what is no AMF0: padding, AMF3 values, half a table. A server that reads only the fields it needs
-/// never sees such a tail, so this gives the values before the first one that cannot be read, and drops the rest. The
-/// caller finds a needed field missing, and says which.
+/// never sees such a tail, so this gives the values before the first one that cannot be read, and drops the rest.
 ///
 /// # Errors
-/// Those of [`Value::read`], if not even the first value can be read. No bytes at all are no values.
-pub fn read_all(bytes: &[u8]) -> Result<Vec<Value>> {
+/// Those of [`Value::read`], if one of the first `needed` values is there and cannot be read.
+pub fn read_all(bytes: &[u8], needed: usize) -> Result<Vec<Value>> {
     let mut reader = Reader::new(bytes, ErrorCode::Amf0Decode);
     let mut decoder = Decoder::new(&mut reader);
     let mut values = Vec::new();
     while !decoder.reader.is_empty() {
         match decoder.value() {
             Ok(value) => values.push(value),
-            Err(error) if values.is_empty() => return Err(error),
+            Err(error) if values.len() < needed => return Err(error),
             Err(_) => break,
         }
     }
@@ -302,14 +301,14 @@ mod tests {
     #[test]
     fn what_is_written_reads_back() {
         let values = every_kind();
-        assert_eq!(read_all(&written(&values)).unwrap(), values);
-        assert_eq!(read_all(&[]).unwrap(), []);
+        assert_eq!(read_all(&written(&values), 1).unwrap(), values);
+        assert_eq!(read_all(&[], 1).unwrap(), []);
     }
 
     #[test]
     fn ffmpeg_metadata_reads_and_writes_back_alike() {
         let bytes = unhex(FFMPEG_METADATA);
-        let values = read_all(&bytes).unwrap();
+        let values = read_all(&bytes, 1).unwrap();
         assert_eq!(values[0].as_str(), Some("onMetaData"));
         let Value::EcmaArray(metadata) = &values[1] else {
             panic!("{:?}", values[1]);
@@ -328,7 +327,7 @@ mod tests {
             let mut bytes = vec![8];
             bytes.put_u32(count);
             bytes.put_slice(&[0, 1, b'k', 5, 0, 0, 9, 1, 1]);
-            let values = read_all(&bytes).unwrap();
+            let values = read_all(&bytes, 1).unwrap();
             let array = Object::new().with("k", Value::Null);
             assert_eq!(values, [Value::EcmaArray(array), true.into()]);
         }
@@ -389,9 +388,9 @@ mod tests {
         let good = written(&["play".into(), 4.0.into()]);
         for tail in [&[0x11, 1][..], &[9], &[0, 0, 0], &[2, 0xff, 0xff, b'x'], &[0xff; 40]] {
             let bytes = [&good, tail].concat();
-            assert_eq!(read_all(&bytes).unwrap(), ["play".into(), 4.0.into()], "{tail:?}");
+            assert_eq!(read_all(&bytes, 1).unwrap(), ["play".into(), 4.0.into()], "{tail:?}");
         }
-        assert!(read_all(&[0x11, 1]).is_err());
+        assert!(read_all(&[0x11, 1], 1).is_err());
     }
 
     /// `levels` containers, each within the former, closed by the end of input.
@@ -421,7 +420,7 @@ mod tests {
     #[test]
     fn depth_is_given_back_after_each_container() {
         let bytes = [3, 0, 0, 9].repeat(AMF_DEPTH * 4);
-        assert_eq!(read_all(&bytes).unwrap().len(), AMF_DEPTH * 4);
+        assert_eq!(read_all(&bytes, 1).unwrap().len(), AMF_DEPTH * 4);
     }
 
     #[test]
@@ -432,7 +431,7 @@ mod tests {
         assert!(one(&bytes).is_ok());
         bytes[1..5].copy_from_slice(&(AMF_VALUES as u32).to_be_bytes());
         assert_eq!(one(&bytes).unwrap_err().message(), "AMF0 holds more than 65536 values");
-        assert_eq!(read_all(&[5].repeat(AMF_VALUES * 2)).unwrap().len(), AMF_VALUES);
+        assert_eq!(read_all(&[5].repeat(AMF_VALUES * 2), 1).unwrap().len(), AMF_VALUES);
     }
 
     #[test]
@@ -455,9 +454,9 @@ mod tests {
     #[test]
     fn every_prefix_gives_values_or_an_error() {
         for bytes in [written(&every_kind()), unhex(FFMPEG_METADATA)] {
-            let whole = read_all(&bytes).unwrap();
+            let whole = read_all(&bytes, 1).unwrap();
             for length in 0..bytes.len() {
-                if let Ok(values) = read_all(&bytes[..length]) {
+                if let Ok(values) = read_all(&bytes[..length], 1) {
                     let whole_ones = values.len().saturating_sub(1);
                     assert_eq!(values[..whole_ones], whole[..whole_ones]);
                 }
@@ -479,10 +478,10 @@ mod tests {
                     random.u8(..0x14)
                 };
             }
-            if let Ok(values) = read_all(&bytes) {
+            if let Ok(values) = read_all(&bytes, 1) {
                 // Compared as bytes, for a number may have become NaN.
                 let once = written(&values);
-                assert_eq!(written(&read_all(&once).unwrap()), once);
+                assert_eq!(written(&read_all(&once, 1).unwrap()), once);
             }
         }
     }

@@ -150,13 +150,13 @@ mod tests {
         assert_eq!(short[..3], [2, 0xff, 0xff]);
         let long = written("s".repeat(65_536));
         assert_eq!(long[..5], [12, 0, 1, 0, 0]);
-        assert_eq!(read_all(&long).unwrap(), ["s".repeat(65_536).into()]);
+        assert_eq!(read_all(&long, 1).unwrap(), ["s".repeat(65_536).into()]);
     }
 
     #[test]
     fn a_name_too_long_is_cut_between_characters() {
         let bytes = written(Object::new().with("é".repeat(40_000), 1.0));
-        let values = read_all(&bytes).unwrap();
+        let values = read_all(&bytes, 1).unwrap();
         let name = values[0].as_object().unwrap().iter().next().unwrap().0.to_owned();
         assert_eq!(name, "é".repeat(32_767));
     }

@@ -1,5 +1,6 @@
 //! A good stream beside a bad guest: a publisher and a player whose media must go on flowing.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
@@ -27,14 +28,20 @@ impl Bystander {
         let publisher = publisher.expect("publish the good stream");
         let player = Rtmp::connect(port, "live").and_then(|client| client.play("bystander"));
         let player = player.expect("play the good stream");
+        let player_ended = Arc::new(AtomicBool::new(false));
         let threads = vec![
             thread::spawn({
-                let stop = stop.clone();
-                move || publish(publisher, &stop)
+                let player_ended = player_ended.clone();
+                // Until the player has ended: it waits for one more batch.
+                move || publish(publisher, &player_ended)
             }),
             thread::spawn({
                 let (stop, played) = (stop.clone(), played.clone());
-                move || play(player, &stop, &played)
+                move || {
+                    let ended = panic::catch_unwind(AssertUnwindSafe(|| play(player, &stop, &played)));
+                    player_ended.store(true, Ordering::Relaxed);
+                    ended.unwrap_or_else(|panic| panic::resume_unwind(panic));
+                }
             }),
         ];
         let bystander = Bystander { stop, played, threads };

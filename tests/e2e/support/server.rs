@@ -228,7 +228,9 @@ impl Server {
     }
 
     fn is_bad(&self, line: &str) -> bool {
-        let is_error = line.contains("[ERROR]") && !self.allowed_errors.iter().any(|part| line.contains(part));
+        // The level is the second field; peers' texts may hold anything.
+        let level = line.split(']').nth(1);
+        let is_error = level == Some("[ERROR") && !self.allowed_errors.iter().any(|part| line.contains(part));
         is_error || line.contains("panicked")
     }
 }

@@ -54,6 +54,9 @@ pub struct Command {
     pub values: Vec<Value>,
 }
 
+/// Name, transaction id, command object.
+const NEEDED: usize = 3;
+
 impl Command {
     /// A command with its values: the command object, then the arguments.
     pub fn new(name: CommandName, transaction_id: f64, values: impl Into<Vec<Value>>) -> Self {
@@ -69,13 +72,13 @@ impl Command {
         Command::new(CommandName::Result, transaction_id, [object, response])
     }
 
-    /// Parses a message of type 20 or 17; what follows the last readable value is dropped.
+    /// Parses a message of type 20 or 17; behind its command object, what follows the last readable value is dropped.
     ///
     /// # Errors
-    /// [`ErrorCode::Amf0Decode`] or [`ErrorCode::Amf0Invalid`] if there is no name, [`ErrorCode::RtmpMsgSize`] if the
+    /// [`ErrorCode::Amf0Decode`] or [`ErrorCode::Amf0Invalid`] if there is no name, or no reading what comes next, [`ErrorCode::RtmpMsgSize`] if the
     /// message is longer than any command.
     pub fn parse(payload: &[u8]) -> Result<Command> {
-        let mut values = read_values(payload)?.into_iter();
+        let mut values = read_values(payload, NEEDED)?.into_iter();
         let Some(Value::String(name)) = values.next() else {
             return Err(Error::new(
                 ErrorCode::Amf0Decode,

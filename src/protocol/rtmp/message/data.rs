@@ -32,7 +32,7 @@ impl Data {
     /// [`ErrorCode::Amf0Decode`] or [`ErrorCode::Amf0Invalid`] if there is no name (FFmpeg sends such time codes),
     /// [`ErrorCode::RtmpMsgSize`] if the message is too long.
     pub fn parse(payload: &[u8]) -> Result<Data> {
-        let mut values = read_values(payload)?;
+        let mut values = read_values(payload, 1)?;
         if values.first().and_then(Value::as_str) == Some(SET_DATA_FRAME) {
             values.remove(0);
         }

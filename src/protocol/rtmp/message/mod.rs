@@ -98,12 +98,12 @@ use wire_names;
 
 /// The AMF0 values of a command or data message. AMF3 messages as senders use them are a zero byte, then AMF0; the zero
 /// is the marker of a number, which neither kind of message begins with.
-fn read_values(payload: &[u8]) -> Result<Vec<Value>> {
+fn read_values(payload: &[u8], needed: usize) -> Result<Vec<Value>> {
     if payload.len() > RTMP_COMMAND_BYTES {
         let text = format!("AMF message of {} bytes, {RTMP_COMMAND_BYTES} at most", payload.len());
         return Err(Error::new(ErrorCode::RtmpMsgSize, text));
     }
-    read_all(payload.strip_prefix(&[0]).unwrap_or(payload))
+    read_all(payload.strip_prefix(&[0]).unwrap_or(payload), needed)
 }
 
 #[cfg(test)]
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn oversized_commands_are_not_even_parsed() {
-        let error = read_values(&vec![5; RTMP_COMMAND_BYTES + 1]).unwrap_err();
+        let error = read_values(&vec![5; RTMP_COMMAND_BYTES + 1], 1).unwrap_err();
         assert_eq!(error.code(), ErrorCode::RtmpMsgSize);
     }
 }
