@@ -61,8 +61,26 @@ pub const DNS_NAME_BYTES: usize = 255;
 /// Datagrams taken or given with one system call.
 pub const UDP_BATCH: usize = 64;
 
+/// An HTTP request line and all header lines together, bytes.
+pub const HTTP_HEAD_BYTES: usize = 64 << 10;
+/// The target of an HTTP request, bytes.
+pub const HTTP_TARGET_BYTES: usize = 16 << 10;
+/// How many header lines an HTTP head may have.
+pub const HTTP_HEADERS: usize = 128;
+/// A size line of a chunked HTTP body with its extensions, bytes.
+pub const HTTP_CHUNK_LINE_BYTES: usize = 1024;
+/// All trailer lines behind a chunked HTTP body together, bytes.
+pub const HTTP_TRAILER_BYTES: usize = 8 << 10;
+/// Bytes of a request's body that are read and dropped so that the connection can go on, or its answer arrive.
+pub const HTTP_DRAIN_BYTES: usize = 64 << 10;
+/// What is held of a file that is sent, bytes.
+pub const HTTP_PIECE_BYTES: usize = 64 << 10;
+/// How far into a file sequence headers are looked for, bytes.
+pub const HTTP_FLV_SCAN_BYTES: u64 = 2 << 20;
+
 const _: () = assert!(RTMP_CHUNK_BYTES_MIN <= RTMP_CHUNK_BYTES_MAX);
 const _: () = assert!(SOURCE_JOURNAL_BYTES > SOURCE_GOP_BYTES + RTMP_MESSAGE_BYTES);
 const _: () = assert!(RTMP_COMMAND_BYTES < RTMP_MESSAGE_BYTES);
 const _: () = assert!(CONFIG_FILE_BYTES <= CONFIG_TOTAL_BYTES);
 const _: () = assert!(RTMP_PARTIAL_BYTES > RTMP_MESSAGE_BYTES);
+const _: () = assert!(HTTP_TARGET_BYTES < HTTP_HEAD_BYTES);
