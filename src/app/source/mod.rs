@@ -4,7 +4,9 @@
 //! each [view](rtmp_view) that somebody wants, whatever the number of players.
 
 mod clock;
+mod courier;
 mod cursor;
+mod delivery;
 mod encoded;
 mod flv_consumer;
 mod flv_view;
@@ -19,9 +21,9 @@ mod source;
 mod table;
 mod waiters;
 
+pub use delivery::Delivery;
 pub use flv_consumer::{FlvConsumer, Tracks};
 pub use place::{MergedWrite, Place};
-pub use rtmp_consumer::RtmpConsumer;
 pub use source::{Publication, Source};
 pub use table::SourceTable;
 

@@ -41,14 +41,19 @@ pub struct Place {
 }
 
 impl Place {
-    /// Joins the source at its newest keyframe.
+    /// Joins the source at its newest keyframe, for the running coroutine.
     pub fn join(source: &Rc<Source>) -> Self {
+        Self::join_with(source, Waiter::new())
+    }
+
+    /// Joins the source at its newest keyframe; `waiter` is who learns that a batch is due.
+    pub fn join_with(source: &Rc<Source>, waiter: Rc<Waiter>) -> Self {
         let cursor = Rc::new(Cursor::at(source.start_number()));
         source.add_cursor(&cursor);
         Place {
             source: source.clone(),
             cursor,
-            waiter: Waiter::new(),
+            waiter,
             base: None,
             resume_at: 0,
             taken_clock: None,
@@ -147,12 +152,17 @@ impl Place {
         }
     }
 
+    /// Asks to be told once when a batch is due.
+    pub fn enter(&self, merged: MergedWrite) {
+        self.source.state_mut().waiters.enter(&self.waiter, self.target(merged));
+    }
+
     /// Waits until a batch is due, the peer sent something, or `deadline`. Yields.
     pub fn wait(&self, merged: MergedWrite, stream: &TcpStream, deadline: Moment) {
         if self.is_due(merged) || stream.is_readable() {
             return;
         }
-        self.source.state_mut().waiters.enter(&self.waiter, self.target(merged));
+        self.enter(merged);
         stream.watch_readable(coroutine::Waker::current());
         coroutine::park(deadline);
         stream.forget_reader();

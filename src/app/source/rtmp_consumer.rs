@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::place::Place;
 use super::rtmp_view::{InStep, RtmpView, encode_absolute};
 use super::source::{Source, State};
+use super::waiters::Waiter;
 use crate::app::config::section::play::TimeJitter;
 use crate::core::tcp::TcpStream;
 use crate::kernel::frame::Kind;
@@ -24,10 +25,20 @@ pub struct RtmpConsumer {
     in_step: InStep,
 }
 
+/// What a socket was offered.
+#[derive(Debug)]
+pub struct Offered {
+    /// How many messages went out, or stand in `rest`.
+    pub messages: u64,
+    /// What the socket did not take; it must be written before anything else.
+    pub rest: Vec<u8>,
+}
+
 impl RtmpConsumer {
-    /// Joins the source: what comes next is the stream's metadata, its sequence headers and its newest GOP.
-    pub fn join(source: &Rc<Source>, chunk_bytes: usize) -> Self {
-        let place = Place::join(source);
+    /// Joins the source: what comes next is the stream's metadata, its sequence headers and its newest GOP. `waiter` learns
+    /// that a batch is due.
+    pub fn join(source: &Rc<Source>, chunk_bytes: usize, waiter: Rc<Waiter>) -> Self {
+        let place = Place::join_with(source, waiter);
         RtmpConsumer {
             view: source.rtmp_view(chunk_bytes, place.next()),
             place,
@@ -35,23 +46,15 @@ impl RtmpConsumer {
         }
     }
 
-    /// Sends what there is, at most `limit` messages; gives how many. A new player gets the stream's headers even while
-    /// there is no message for it. Yields.
+    /// Sends what the socket takes at once of what there is, at most `limit` messages. A new player gets the stream's
+    /// headers even while there is no message for it.
     ///
     /// # Errors
-    /// The stream's: the peer left, or took nothing for the write timeout.
-    pub fn send(&mut self, stream: &TcpStream, limit: u64) -> io::Result<u64> {
+    /// The stream's: the peer left.
+    pub fn offer(&mut self, stream: &TcpStream, limit: u64) -> io::Result<Offered> {
         if self.place.jump_if_lost() {
             self.in_step = InStep::default();
         }
-        let from = self.place.next();
-        let rest = self.send_ready(stream, limit)?;
-        stream.write_all(&rest)?;
-        Ok(self.place.next() - from)
-    }
-
-    /// Sends as much as the socket takes at once; gives what is left of it.
-    fn send_ready(&mut self, stream: &TcpStream, limit: u64) -> io::Result<Vec<u8>> {
         let source = self.place.source().clone();
         let state = source.state();
         let view = self.view.clone();
@@ -62,14 +65,52 @@ impl RtmpConsumer {
             .encoded
             .batch_end(from, BATCH_BYTES)
             .min(from.saturating_add(limit));
-        if self.place.needs_headers || !view.is_shared_from(from, self.in_step) {
-            return Ok(self.encode_own(&state, &view, to));
+        let own = self.place.needs_headers || !view.is_shared_from(from, self.in_step);
+        let rest = if own {
+            self.encode_own(&state, &view, to)
+        } else {
+            self.send_shared(stream, &state, &view, to)?
+        };
+        Ok(Offered {
+            messages: to - from,
+            rest,
+        })
+    }
+
+    /// As [`RtmpConsumer::offer`] for all that is there, but `None`, and nothing done, unless the player gets the same
+    /// bytes as all others.
+    ///
+    /// # Errors
+    /// The stream's: the peer left.
+    pub fn offer_shared(&mut self, stream: &TcpStream) -> io::Result<Option<Offered>> {
+        let source = self.place.source().clone();
+        let state = source.state();
+        let view = self.view.clone();
+        let mut view = view.borrow_mut();
+        view.extend(&state.journal, state.clock.jitter());
+        let (from, end) = (self.place.next(), view.encoded.end());
+        let lost = from < state.journal.first();
+        if lost || self.place.needs_headers || !view.is_shared_from(from, self.in_step) {
+            return Ok(None);
         }
+        let mut rest = Vec::new();
+        while self.place.next() < end && rest.is_empty() {
+            let to = view.encoded.batch_end(self.place.next(), BATCH_BYTES);
+            rest = self.send_shared(stream, &state, &view, to)?;
+        }
+        Ok(Some(Offered {
+            messages: self.place.next() - from,
+            rest,
+        }))
+    }
+
+    fn send_shared(&mut self, stream: &TcpStream, state: &State, view: &RtmpView, to: u64) -> io::Result<Vec<u8>> {
+        let from = self.place.next();
         if to == from {
             return Ok(Vec::new());
         }
-        self.place.advance(&state, to);
-        try_send(stream, &view, from, to)
+        self.place.advance(state, to);
+        try_send(stream, view, from, to)
     }
 
     /// Messages up to `to`, with the headers that this player needs.

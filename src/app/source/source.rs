@@ -6,6 +6,7 @@ use std::rc::{Rc, Weak};
 use bytes::Bytes;
 
 use super::clock::Clock;
+use super::courier::Courier;
 use super::cursor::Cursor;
 use super::flv_view::FlvView;
 use super::gop::GopTracker;
@@ -33,6 +34,7 @@ pub struct Source {
     publisher: Cell<Option<ContextId>>,
     cursors: RefCell<Vec<Rc<Cursor>>>,
     views: Views,
+    courier: Rc<Courier>,
     /// When a publisher came, or the last publisher or consumer left.
     idle_since: Cell<Moment>,
     published: Cell<u64>,
@@ -127,6 +129,7 @@ impl Source {
             publisher: Cell::new(None),
             cursors: RefCell::new(Vec::new()),
             views: Views::default(),
+            courier: Rc::default(),
             idle_since: Cell::new(Moment::now()),
             published: Cell::new(0),
         })
@@ -218,6 +221,20 @@ impl Source {
             .unwrap_or(state.journal.end())
     }
 
+    pub(super) fn courier(&self) -> &Rc<Courier> {
+        &self.courier
+    }
+
+    /// The number that the next message will get.
+    pub(super) fn end(&self) -> u64 {
+        self.state.borrow().journal.end()
+    }
+
+    /// Has everybody sent what there is, full batch or not.
+    pub(super) fn flush(&self) {
+        self.state.borrow_mut().waiters.wake_all(&self.courier);
+    }
+
     pub(super) fn add_cursor(&self, cursor: &Rc<Cursor>) {
         self.cursors.borrow_mut().push(cursor.clone());
     }
@@ -242,6 +259,11 @@ impl Source {
     }
 
     fn ingest(&self, frame: Frame) {
+        self.append_in_order(frame);
+        self.courier.wake();
+    }
+
+    fn append_in_order(&self, frame: Frame) {
         let mut state = self.state.borrow_mut();
         let Some(mix) = state.mix.as_mut().filter(|_| frame.kind != Kind::Data) else {
             self.append(&mut state, frame);
@@ -277,10 +299,10 @@ impl Source {
         });
         state.gop.follow(number, &frame, play.gop_cache_max_frames);
         if clock < before - i64::from(u8::MAX) {
-            state.waiters.wake_all();
+            state.waiters.wake_all(&self.courier);
         } else {
             let end = state.journal.end();
-            state.waiters.reach(end, clock);
+            state.waiters.reach(end, clock, &self.courier);
         }
         if number.is_multiple_of(TRIM_EVERY) || state.journal.bytes() > SOURCE_JOURNAL_BYTES {
             self.trim(state, &play);
@@ -421,7 +443,8 @@ impl Drop for Publication {
             state.metadata = None;
             state.headers.clear();
         }
-        state.waiters.wake_all();
+        state.waiters.wake_all(&self.source.courier);
+        self.source.courier.wake();
         self.source.trim(&mut state, &play);
     }
 }
