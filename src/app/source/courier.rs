@@ -15,7 +15,7 @@ use crate::core::coroutine;
 use crate::core::sync::Condition;
 
 /// Players served in a row before other coroutines run.
-const ROUND: usize = 128;
+const ROUND: usize = 1024;
 /// How long a batch that is not full waits when the stream pauses.
 const PATIENCE: Duration = Duration::from_secs(1);
 

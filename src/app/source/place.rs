@@ -139,10 +139,13 @@ impl Place {
         end > target.number && (clock > target.clock || self.taken_clock.is_none_or(|taken| clock < taken))
     }
 
+    /// All players of a source share the boundaries of its timeline at which batches are due: sending to many in one go
+    /// costs less than sending to each at its own moment.
     fn target(&self, merged: MergedWrite) -> Target {
+        let latency = i64::try_from(merged.latency.as_millis()).unwrap_or(i64::MAX);
         match self.taken_clock {
-            Some(taken) if !merged.latency.is_zero() => Target {
-                clock: taken + merged.latency.as_millis() as i64,
+            Some(taken) if latency > 0 => Target {
+                clock: taken.div_euclid(latency).saturating_add(1).saturating_mul(latency),
                 number: self.next() + u64::from(merged.messages),
             },
             _ => Target {
