@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use srs_may::app::config::section::play::{Play, TimeJitter};
 use srs_may::app::monitor::{cpu_time, resident_bytes};
-use srs_may::app::source::{Consumer, MergedWrite, Source};
+use srs_may::app::source::{Delivery, MergedWrite, Source};
 use srs_may::core::clock::Moment;
 use srs_may::core::coroutine::{self, spawn};
 use srs_may::core::runtime::run;
@@ -181,7 +181,7 @@ fn coroutines(players: usize, duration: Duration) -> Cost {
         let sent = Rc::new(std::cell::Cell::new(0u64));
         let mut waiting = Vec::new();
         for _ in 0..players {
-            let stream = listener.accept().expect("accept").0;
+            let stream = Rc::new(listener.accept().expect("accept").0);
             let (source, sent) = (source.clone(), sent.clone());
             waiting.push(spawn("player", move || play_until(&source, &stream, end, &sent)));
         }
@@ -214,20 +214,20 @@ fn coroutines(players: usize, duration: Duration) -> Cost {
     .expect("run")
 }
 
-fn play_until(source: &Rc<Source>, stream: &tcp::TcpStream, end: Moment, sent: &std::cell::Cell<u64>) {
+fn play_until(source: &Rc<Source>, stream: &Rc<tcp::TcpStream>, end: Moment, sent: &std::cell::Cell<u64>) {
     let merged = MergedWrite {
         messages: 8,
         latency: BATCH,
     };
-    let mut consumer = Consumer::join(source, 60_000);
+    let delivery = Delivery::join(source, 60_000, stream, merged, true);
     let mut before = 0;
     while Moment::now() < end && !coroutine::is_interrupted() {
         let _ = stream.try_read(&mut [0; 16]);
-        if consumer.send(stream, u64::MAX).is_err() {
+        if delivery.is_due() && delivery.send(u64::MAX).is_err() {
             return;
         }
         sent.set(sent.get() + stream.sent_bytes() - before);
         before = stream.sent_bytes();
-        consumer.wait(merged, stream, end);
+        delivery.wait(Moment::after(Duration::from_secs(1)));
     }
 }

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -20,13 +20,17 @@ const ROLE: &str = "--daemon-in";
 const LIFE: Duration = Duration::from_secs(60);
 
 fn main() {
-    let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some(ROLE) {
-        let folder = PathBuf::from(arguments.next().expect("a folder"));
-        return be_daemon(&folder);
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    match arguments.first().map(String::as_str) {
+        Some(ROLE) => be_daemon(Path::new(arguments.get(1).expect("a folder"))),
+        // Test runners ask first what there is.
+        Some("--list") if arguments.iter().any(|word| word == "--ignored") => {}
+        Some("--list") => println!("a_daemon_starts_takes_signals_and_ends: test"),
+        _ => {
+            a_daemon_starts_takes_signals_and_ends();
+            println!("test a_daemon_starts_takes_signals_and_ends ... ok");
+        }
     }
-    a_daemon_starts_takes_signals_and_ends();
-    println!("test a_daemon_starts_takes_signals_and_ends ... ok");
 }
 
 /// The start sequence of the server, in small.

@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod clients;
 pub mod config;
+pub mod http;
 pub mod identity;
 pub mod listener;
 pub mod monitor;

@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::clients::ClientTable;
+use super::clients::{ClientTable, Entry};
 use super::config::section::vhost::Vhost;
 use super::config::{Config, Origin};
+use super::http::{self, Http};
 use super::listener::Listener;
 use super::pithy::Turn;
 use super::rtmp;
@@ -35,6 +36,8 @@ pub struct Server {
     pub clients: Rc<ClientTable>,
     /// Whose turn it is to print.
     pub turns: Turns,
+    /// The HTTP server.
+    pub http: Http,
     origin: Origin,
     listeners: RefCell<HashMap<SocketAddr, Listener>>,
     quit: Cell<Option<Quit>>,
@@ -49,6 +52,9 @@ pub struct Turns {
     /// RTMP publishers.
     pub publish: Turn,
 }
+
+/// Serves one connection to its end.
+pub type Serve = fn(&Rc<Server>, &Rc<TcpStream>, SocketAddr, &Entry);
 
 /// How the server ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,6 +76,7 @@ impl Server {
             sources: SourceTable::default(),
             clients: Rc::default(),
             turns: Turns::default(),
+            http: Http::default(),
             origin,
             listeners: RefCell::default(),
             quit: Cell::new(None),
@@ -111,7 +118,7 @@ impl Server {
         if self.quit.get() == Some(Quit::Graceful) {
             self.quit_gracefully();
         }
-        self.listeners.borrow_mut().clear();
+        self.close_listeners();
         Ok(())
     }
 
@@ -121,6 +128,11 @@ impl Server {
             self.quit.set(Some(how));
             self.quit_changed.notify_all();
         }
+    }
+
+    /// Whether the server ends soon, so that clients should not be kept.
+    pub fn is_quitting(&self) -> bool {
+        self.quit.get().is_some()
     }
 
     fn clean_up(&self) {
@@ -137,7 +149,7 @@ impl Server {
         let process = self.config().process.clone();
         log::info!("graceful quit, listeners close in {:?}", process.grace_start_wait);
         self.sleep_unless_fast(process.grace_start_wait);
-        self.listeners.borrow_mut().clear();
+        self.close_listeners();
         let mut looks = 0u32;
         while !self.clients.is_empty() && self.quit.get() != Some(Quit::Fast) {
             if looks.is_power_of_two() && looks <= 32 {
@@ -169,16 +181,25 @@ impl Server {
                 continue;
             }
             let server = self.clone();
-            let listener = Listener::open("RTMP", address, move |stream, peer| server.accept(stream, peer))?;
+            let listener = Listener::open("RTMP", address, move |stream, peer| {
+                server.admit("rtmp", stream, peer, rtmp::serve);
+            })?;
             self.listeners.borrow_mut().insert(address, listener);
         }
+        http::open(self)?;
         self.listeners
             .borrow_mut()
             .retain(|address, _| wanted.contains(address));
         Ok(())
     }
 
-    fn accept(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr) {
+    fn close_listeners(&self) {
+        self.listeners.borrow_mut().clear();
+        self.http.close();
+    }
+
+    /// Gives a connection a coroutine that serves it, unless too many clients are connected.
+    pub fn admit(self: &Rc<Self>, protocol: &str, stream: TcpStream, peer: SocketAddr, serve: Serve) {
         let listener = ContextId::current();
         let id = ContextId::generate();
         id.enter();
@@ -190,9 +211,9 @@ impl Server {
             let server = self.clone();
             let stream = Rc::new(stream);
             let entry = self.clients.enter(id, peer.ip(), &stream);
-            let name = format!("rtmp {peer}");
-            let serve = move || rtmp::serve(&server, &stream, peer, &entry);
-            if let Err(error) = coroutine::spawn_with(name, coroutine::STACK_BYTES, serve) {
+            let name = format!("{protocol} {peer}");
+            let body = move || serve(&server, &stream, peer, &entry);
+            if let Err(error) = coroutine::spawn_with(name, coroutine::STACK_BYTES, body) {
                 log::error!("{peer} is refused, no memory for its coroutine: {error}");
             }
         }

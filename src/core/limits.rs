@@ -24,6 +24,12 @@ pub const FLV_MOD_EX_CHAIN: usize = 8;
 pub const FLV_FILE_HEADER_BYTES: u32 = 4096;
 /// Bytes of the proxy prefix before the RTMP handshake.
 pub const RTMP_PROXY_BYTES: usize = 1024;
+/// Payload bytes that one stream's GOP may hold for new players; a larger one is not kept.
+pub const SOURCE_GOP_BYTES: usize = 48 << 20;
+/// Payload bytes of one stream that wait for slow players, whatever its timestamps say.
+pub const SOURCE_JOURNAL_BYTES: usize = 96 << 20;
+/// Metadata and sequence headers kept for new players of one stream, over all its tracks.
+pub const SOURCE_HEADERS: usize = 32;
 /// Parameter sets kept for one stream, over VPS, SPS, PPS and SEI.
 pub const PARAMETER_SETS: usize = 64;
 /// The largest width or height of a picture that a parameter set may tell, pixels: what MP4 can tell.
@@ -55,7 +61,26 @@ pub const DNS_NAME_BYTES: usize = 255;
 /// Datagrams taken or given with one system call.
 pub const UDP_BATCH: usize = 64;
 
+/// An HTTP request line and all header lines together, bytes.
+pub const HTTP_HEAD_BYTES: usize = 64 << 10;
+/// The target of an HTTP request, bytes.
+pub const HTTP_TARGET_BYTES: usize = 16 << 10;
+/// How many header lines an HTTP head may have.
+pub const HTTP_HEADERS: usize = 128;
+/// A size line of a chunked HTTP body with its extensions, bytes.
+pub const HTTP_CHUNK_LINE_BYTES: usize = 1024;
+/// All trailer lines behind a chunked HTTP body together, bytes.
+pub const HTTP_TRAILER_BYTES: usize = 8 << 10;
+/// Bytes of a request's body that are read and dropped so that the connection can go on, or its answer arrive.
+pub const HTTP_DRAIN_BYTES: usize = 64 << 10;
+/// What is held of a file that is sent, bytes.
+pub const HTTP_PIECE_BYTES: usize = 64 << 10;
+/// How far into a file sequence headers are looked for, bytes.
+pub const HTTP_FLV_SCAN_BYTES: u64 = 2 << 20;
+
 const _: () = assert!(RTMP_CHUNK_BYTES_MIN <= RTMP_CHUNK_BYTES_MAX);
+const _: () = assert!(SOURCE_JOURNAL_BYTES > SOURCE_GOP_BYTES + RTMP_MESSAGE_BYTES);
 const _: () = assert!(RTMP_COMMAND_BYTES < RTMP_MESSAGE_BYTES);
 const _: () = assert!(CONFIG_FILE_BYTES <= CONFIG_TOTAL_BYTES);
 const _: () = assert!(RTMP_PARTIAL_BYTES > RTMP_MESSAGE_BYTES);
+const _: () = assert!(HTTP_TARGET_BYTES < HTTP_HEAD_BYTES);

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod coroutine;
 pub mod dns;
 pub mod file;
+pub mod folder;
 pub mod id;
 pub mod limits;
 pub mod log_file;

@@ -1,4 +1,5 @@
 //! What travels: state machines that take bytes and give bytes and events. The socket is a parameter.
 
 pub mod amf0;
+pub mod http;
 pub mod rtmp;

@@ -33,6 +33,7 @@ pub use self::host::Host;
 pub use self::load::{LoadOptions, Loaded, read_file};
 pub use self::origin::Origin;
 use self::scope::Scope;
+use self::section::http_server::HttpServer;
 use self::section::log::Log;
 use self::section::process::Process;
 use self::section::vhost::{DEFAULT_VHOST, Vhost, read_chunk_size};
@@ -52,6 +53,8 @@ pub struct Config {
     pub chunk_size: u32,
     /// The time between the progress lines of each kind of client.
     pub pithy_print: Duration,
+    /// The HTTP server for media and files.
+    pub http_server: HttpServer,
     vhosts: Vec<Rc<Vhost>>,
     by_name: HashMap<String, usize>,
 }
@@ -102,6 +105,7 @@ impl Config {
             max_connections: root.size("max_connections"),
             chunk_size,
             pithy_print: root.duration("pithy_print_ms"),
+            http_server: HttpServer::read(&root.section("http_server")),
             vhosts,
             by_name,
         }

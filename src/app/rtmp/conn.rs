@@ -5,11 +5,11 @@ use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::request::Request;
 use super::socket::Socket;
 use super::{play, publish};
 use crate::app::cli;
 use crate::app::clients::Entry;
-use crate::app::config::section::vhost::Vhost;
 use crate::app::server::Server;
 use crate::app::source::Source;
 use crate::core::clock::Moment;
@@ -68,20 +68,13 @@ struct Conn<'a> {
     session: Session<Socket>,
 }
 
-/// What a connection does next: a stream and the settings that hold for it.
-pub(super) struct Request {
-    /// Where the stream is; its vhost is the one that serves it.
-    pub url: StreamUrl,
-    /// The settings.
-    pub vhost: Rc<Vhost>,
-}
-
 impl Conn<'_> {
     fn serve(&mut self) -> Result<()> {
         self.stream.set_read_timeout(Some(STEP_TIMEOUT));
         self.stream.set_write_timeout(Some(STEP_TIMEOUT));
         // The answers before the media are small and each is waited for.
         let _ = self.stream.set_nodelay(true);
+        self.stream.set_quick_ack(true);
         let _ = self.stream.set_keepalive(true);
         // Noise of the handshake; it hides nothing.
         let millis = (Moment::now().as_micros() / 1000) as u32;

@@ -3,6 +3,7 @@
 mod conn;
 mod play;
 mod publish;
+mod request;
 mod socket;
 
 pub use conn::serve;

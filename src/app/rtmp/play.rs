@@ -3,10 +3,10 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::conn::Request;
+use super::request::Request;
 use super::socket::Socket;
 use crate::app::pithy::{Progress, Turn};
-use crate::app::source::{Consumer, MergedWrite, Source};
+use crate::app::source::{Delivery, MergedWrite, Source};
 use crate::core::clock::Moment;
 use crate::core::coroutine;
 use crate::core::tcp::TcpStream;
@@ -14,8 +14,8 @@ use crate::kernel::error::{Error, IoWrap, Result, Wrap};
 use crate::kernel::error_code::ErrorCode;
 use crate::protocol::rtmp::server::{PlayEvent, Server as Session};
 
-/// How long a player waits at most before it looks whether a short batch is due after all.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often a player looks whether it is its turn to print.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Plays until the client leaves, closes the stream, or has had as much as it asked for. Yields.
 ///
@@ -31,6 +31,7 @@ pub(super) fn serve(
     interval: Duration,
 ) -> Result<()> {
     session.start_play().wrap("start play")?;
+    stream.set_quick_ack(false);
     let play = &request.vhost.play;
     let merged = MergedWrite {
         messages: play.mw_msgs,
@@ -45,10 +46,12 @@ pub(super) fn serve(
         u8::from(request.vhost.tcp_nodelay),
     );
     session.connection().release_buffers();
+    // These look after each message.
+    let by_courier = duration_ms.is_none() && play.send_min_interval.is_zero();
     let mut player = Player {
-        consumer: Consumer::join(source, session.connection().chunk_size()),
+        delivery: Delivery::join(source, session.connection().chunk_size(), stream, merged, by_courier),
         stream,
-        merged,
+        latency: merged.latency,
         pause_between: play.send_min_interval,
         duration_ms,
         paused: false,
@@ -57,9 +60,9 @@ pub(super) fn serve(
 }
 
 struct Player<'a> {
-    consumer: Consumer,
+    delivery: Rc<Delivery>,
     stream: &'a TcpStream,
-    merged: MergedWrite,
+    latency: Duration,
     pause_between: Duration,
     duration_ms: Option<u64>,
     paused: bool,
@@ -68,9 +71,6 @@ struct Player<'a> {
 impl Player<'_> {
     fn play(&mut self, session: &mut Session<Socket>, turn: &Turn, interval: Duration) -> Result<()> {
         let mut progress = Progress::new();
-        let mut sent = 0;
-        // The first batch need not wait for a full one.
-        let mut due = true;
         loop {
             while let Some(command) = session.try_read_command()? {
                 match session.play_command(&command)? {
@@ -80,38 +80,41 @@ impl Player<'_> {
                     PlayEvent::Closed => return Ok(()),
                 }
             }
-            if due && !self.paused {
-                sent += self.send()?;
+            if !self.paused && self.delivery.is_due() {
+                self.send()?;
             }
             if turn.take(interval) {
-                self.report(&mut progress, sent);
+                self.report(&mut progress);
             }
-            let before = Moment::now();
-            self.wait(before + LOOK)?;
-            due = self.consumer.is_due(self.merged) || Moment::now().since(before) >= LOOK;
+            self.wait(Moment::after(LOOK))?;
         }
     }
 
-    fn send(&mut self) -> Result<u64> {
-        let mut total = 0;
+    fn send(&mut self) -> Result<()> {
         let limit = if self.pause_between.is_zero() { u64::MAX } else { 1 };
         loop {
-            let sent = self.consumer.send(self.stream, limit);
-            let sent = sent.io_wrap(ErrorCode::SocketWrite, || "send messages".to_owned())?;
+            let sent = self
+                .delivery
+                .send(limit)
+                .io_wrap(ErrorCode::SocketWrite, || "send messages".to_owned())?;
             if sent == 0 {
-                return Ok(total);
+                return Ok(());
             }
-            total += sent;
-            if self
-                .duration_ms
-                .is_some_and(|limit| self.consumer.sent_ms() >= limit as i64)
-            {
-                let text = format!("{} ms of media are sent", self.consumer.sent_ms());
-                return Err(Error::new(ErrorCode::DurationExceed, text));
-            }
+            self.check_duration()?;
             if !self.pause_between.is_zero() {
                 coroutine::sleep(self.pause_between);
             }
+        }
+    }
+
+    fn check_duration(&self) -> Result<()> {
+        let sent = self.delivery.sent_ms();
+        match self.duration_ms {
+            Some(limit) if sent >= i64::try_from(limit).unwrap_or(i64::MAX) => Err(Error::new(
+                ErrorCode::DurationExceed,
+                format!("{sent} ms of media are sent"),
+            )),
+            _ => Ok(()),
         }
     }
 
@@ -120,18 +123,19 @@ impl Player<'_> {
             let waited = self.stream.wait_readable(deadline);
             waited.io_wrap(ErrorCode::SocketRead, || "wait for the paused player".to_owned())?;
         } else {
-            self.consumer.wait(self.merged, self.stream, deadline);
+            self.delivery.wait(deadline);
         }
         Ok(())
     }
 
-    fn report(&self, progress: &mut Progress, sent: u64) {
+    fn report(&self, progress: &mut Progress) {
         let (out, input) = progress.sample(self.stream);
         log::info!(
-            "-> PLA time={}, msgs={sent}, okbps={out}, ikbps={input}, mw={}, dropped={}",
+            "-> PLA time={}, msgs={}, okbps={out}, ikbps={input}, mw={}, dropped={}",
             progress.millis(),
-            self.merged.latency.as_millis(),
-            self.consumer.dropped(),
+            self.delivery.sent(),
+            self.latency.as_millis(),
+            self.delivery.dropped(),
         );
     }
 }

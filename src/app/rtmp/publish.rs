@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::conn::Request;
+use super::request::Request;
 use super::socket::Socket;
 use crate::app::cli;
 use crate::app::config::section::publish::Publish;
@@ -55,6 +55,7 @@ pub(super) fn serve(
         }
     };
     session.publish_started()?;
+    stream.set_quick_ack(false);
     let publish = &request.vhost.publish;
     log::info!(
         "start publish mr={}/{}, p1stpt={}, pnt={}, tcp_nodelay={}",

@@ -17,12 +17,15 @@ pub struct Entry {
 #[derive(Debug, Default)]
 pub struct Journal {
     first: u64,
+    /// Payload bytes of all messages.
+    bytes: usize,
     entries: VecDeque<Entry>,
 }
 
 impl Journal {
     /// Appends a message and gives its number.
     pub fn push(&mut self, entry: Entry) -> u64 {
+        self.bytes += entry.frame.payload.len();
         self.entries.push_back(entry);
         self.end() - 1
     }
@@ -62,11 +65,37 @@ impl Journal {
     /// Forgets all before `number`.
     pub fn trim(&mut self, number: u64) {
         let count = number.min(self.end()).saturating_sub(self.first);
-        self.entries.drain(..count as usize);
+        let gone: usize = self
+            .entries
+            .drain(..count as usize)
+            .map(|entry| entry.frame.payload.len())
+            .sum();
+        self.bytes -= gone;
         self.first += count;
         if self.entries.capacity() > 64 && self.entries.len() < self.entries.capacity() / 4 {
             self.entries.shrink_to(self.entries.len() * 2);
         }
+    }
+
+    /// Payload bytes of all messages that are there.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Payload bytes of the messages from `number` on.
+    pub fn bytes_from(&self, number: u64) -> usize {
+        self.from(number).map(|(_, entry)| entry.frame.payload.len()).sum()
+    }
+
+    /// The first message from which on the payloads fit `limit` bytes.
+    pub fn within_bytes(&self, limit: usize) -> u64 {
+        let mut rest = self.bytes;
+        let skip = self.entries.iter().take_while(|entry| {
+            let over = rest > limit;
+            rest -= entry.frame.payload.len();
+            over
+        });
+        self.first + skip.count() as u64
     }
 
     /// The first message that is not more than `span_ms` older than the newest one.
@@ -108,6 +137,22 @@ mod tests {
         assert_eq!(journal.from(9).count(), 0);
         journal.trim(99);
         assert_eq!((journal.first(), journal.end()), (4, 4));
+    }
+
+    #[test]
+    fn bytes_are_counted_and_bounded_from_the_newest() {
+        let mut journal = journal(&[0, 20, 40, 60]);
+        assert_eq!((journal.bytes(), journal.bytes_from(3)), (8, 2));
+        assert_eq!(
+            (
+                journal.within_bytes(8),
+                journal.within_bytes(5),
+                journal.within_bytes(0)
+            ),
+            (0, 2, 4)
+        );
+        journal.trim(3);
+        assert_eq!(journal.bytes(), 2);
     }
 
     #[test]

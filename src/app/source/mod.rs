@@ -4,17 +4,26 @@
 //! each [view](rtmp_view) that somebody wants, whatever the number of players.
 
 mod clock;
-mod consumer;
+mod courier;
+mod cursor;
+mod delivery;
+mod encoded;
+mod flv_consumer;
+mod flv_view;
 mod gop;
 mod journal;
 mod mix;
+mod place;
+mod rtmp_consumer;
 mod rtmp_view;
 #[allow(clippy::module_inception)]
 mod source;
 mod table;
 mod waiters;
 
-pub use consumer::{Consumer, MergedWrite};
+pub use delivery::Delivery;
+pub use flv_consumer::{FlvConsumer, Tracks};
+pub use place::{MergedWrite, Place};
 pub use source::{Publication, Source};
 pub use table::SourceTable;
 

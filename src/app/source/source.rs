@@ -6,7 +6,9 @@ use std::rc::{Rc, Weak};
 use bytes::Bytes;
 
 use super::clock::Clock;
-use super::consumer::Cursor;
+use super::courier::Courier;
+use super::cursor::Cursor;
+use super::flv_view::FlvView;
 use super::gop::GopTracker;
 use super::journal::{Entry, Journal};
 use super::mix::MixQueue;
@@ -15,14 +17,13 @@ use super::waiters::Waiters;
 use crate::app::config::section::play::{Play, TimeJitter};
 use crate::core::clock::Moment;
 use crate::core::id::ContextId;
+use crate::core::limits::{SOURCE_GOP_BYTES, SOURCE_HEADERS, SOURCE_JOURNAL_BYTES};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::error_code::ErrorCode;
 use crate::kernel::frame::{Frame, Kind};
 
 /// Messages between two looks at which of the old ones are still needed.
 const TRIM_EVERY: u64 = 32;
-/// Headers kept for new players, over all tracks.
-const HEADERS_MAX: usize = 32;
 
 /// A stream by its URL key; lives in the table as long as somebody uses it.
 pub struct Source {
@@ -32,10 +33,43 @@ pub struct Source {
     play: RefCell<Rc<Play>>,
     publisher: Cell<Option<ContextId>>,
     cursors: RefCell<Vec<Rc<Cursor>>>,
-    views: RefCell<Vec<Weak<RefCell<RtmpView>>>>,
+    views: Views,
+    courier: Rc<Courier>,
     /// When a publisher came, or the last publisher or consumer left.
     idle_since: Cell<Moment>,
     published: Cell<u64>,
+}
+
+/// The journal as those who play want it; a view lives as long as one of them does.
+#[derive(Default)]
+struct Views {
+    rtmp: RefCell<Vec<Weak<RefCell<RtmpView>>>>,
+    flv: RefCell<Vec<Weak<RefCell<FlvView>>>>,
+}
+
+impl Views {
+    fn trim(&self, keep: u64) {
+        for view in self.rtmp.borrow().iter().filter_map(Weak::upgrade) {
+            view.borrow_mut().encoded.trim(keep);
+        }
+        for view in self.flv.borrow().iter().filter_map(Weak::upgrade) {
+            view.borrow_mut().encoded.trim(keep);
+        }
+    }
+}
+
+fn find_or_make<V>(
+    views: &mut Vec<Weak<RefCell<V>>>,
+    fits: impl Fn(&V) -> bool,
+    make: impl FnOnce() -> V,
+) -> Rc<RefCell<V>> {
+    views.retain(|view| view.strong_count() > 0);
+    if let Some(view) = views.iter().filter_map(Weak::upgrade).find(|view| fits(&view.borrow())) {
+        return view;
+    }
+    let view = Rc::new(RefCell::new(make()));
+    views.push(Rc::downgrade(&view));
+    view
 }
 
 /// What a message changes.
@@ -46,19 +80,24 @@ pub struct State {
     gop: GopTracker,
     mix: Option<MixQueue>,
     atc: bool,
-    metadata: Option<Entry>,
+    metadata: Option<Header>,
     /// The newest sequence header, and the newest presentation header, of each track of each kind.
-    headers: Vec<Entry>,
+    headers: Vec<Header>,
+}
+
+/// A message that new players need, and its number in the journal.
+struct Header {
+    number: u64,
+    entry: Entry,
 }
 
 impl State {
-    /// What a player needs before message `from`: metadata and sequence headers, unless the journal brings them.
+    /// What a player that begins with message `from` has missed: metadata, then the headers of all tracks.
     pub(super) fn start_headers(&self, from: u64) -> impl Iterator<Item = &Entry> {
-        let brings_start = self.journal.get(from).is_some_and(|entry| {
-            let frame = &entry.frame;
-            frame.facts.sequence_header || frame.kind == Kind::Data
-        });
-        self.metadata.iter().chain(&self.headers).filter(move |_| !brings_start)
+        let known = self.metadata.iter().chain(&self.headers);
+        known
+            .filter(move |header| header.number < from)
+            .map(|header| &header.entry)
     }
 
     /// The earliest clock of audio and video in `from..to`: the player's time 0.
@@ -89,7 +128,8 @@ impl Source {
             play: RefCell::new(play),
             publisher: Cell::new(None),
             cursors: RefCell::new(Vec::new()),
-            views: RefCell::new(Vec::new()),
+            views: Views::default(),
+            courier: Rc::default(),
             idle_since: Cell::new(Moment::now()),
             published: Cell::new(0),
         })
@@ -175,12 +215,24 @@ impl Source {
     /// Where a new consumer begins: at the newest keyframe, else with the next message.
     pub(super) fn start_number(&self) -> u64 {
         let state = self.state.borrow();
-        let gop = if self.play.borrow().gop_cache {
-            state.gop.start()
-        } else {
-            None
-        };
-        gop.unwrap_or(state.journal.end())
+        let gop = state.gop.start().filter(|_| self.play.borrow().gop_cache);
+        // While the cache was off, the GOP's beginning may have been forgotten.
+        gop.filter(|start| *start >= state.journal.first())
+            .unwrap_or(state.journal.end())
+    }
+
+    pub(super) fn courier(&self) -> &Rc<Courier> {
+        &self.courier
+    }
+
+    /// The number that the next message will get.
+    pub(super) fn end(&self) -> u64 {
+        self.state.borrow().journal.end()
+    }
+
+    /// Has everybody sent what there is, full batch or not.
+    pub(super) fn flush(&self) {
+        self.state.borrow_mut().waiters.wake_all(&self.courier);
     }
 
     pub(super) fn add_cursor(&self, cursor: &Rc<Cursor>) {
@@ -192,23 +244,26 @@ impl Source {
         self.idle_since.set(Moment::now());
     }
 
-    /// The view for this chunk size that still has message `start`, made if there is none.
+    /// The RTMP view for this chunk size that still has message `start`, made if there is none.
     pub(super) fn rtmp_view(&self, chunk_bytes: usize, start: u64) -> Rc<RefCell<RtmpView>> {
-        let mut views = self.views.borrow_mut();
-        views.retain(|view| view.strong_count() > 0);
-        let fits = |view: &Rc<RefCell<RtmpView>>| {
-            let view = view.borrow();
-            view.chunk_bytes() == chunk_bytes && view.first() <= start
-        };
-        if let Some(view) = views.iter().filter_map(Weak::upgrade).find(fits) {
-            return view;
-        }
-        let view = Rc::new(RefCell::new(RtmpView::new(chunk_bytes, start)));
-        views.push(Rc::downgrade(&view));
-        view
+        let fits = |view: &RtmpView| view.chunk_bytes() == chunk_bytes && view.encoded.first() <= start;
+        find_or_make(&mut self.views.rtmp.borrow_mut(), fits, || {
+            RtmpView::new(chunk_bytes, start)
+        })
+    }
+
+    /// The FLV view that still has message `start`, made if there is none.
+    pub(super) fn flv_view(&self, start: u64) -> Rc<RefCell<FlvView>> {
+        let fits = |view: &FlvView| view.encoded.first() <= start;
+        find_or_make(&mut self.views.flv.borrow_mut(), fits, || FlvView::new(start))
     }
 
     fn ingest(&self, frame: Frame) {
+        self.append_in_order(frame);
+        self.courier.wake();
+    }
+
+    fn append_in_order(&self, frame: Frame) {
         let mut state = self.state.borrow_mut();
         let Some(mix) = state.mix.as_mut().filter(|_| frame.kind != Kind::Data) else {
             self.append(&mut state, frame);
@@ -244,18 +299,25 @@ impl Source {
         });
         state.gop.follow(number, &frame, play.gop_cache_max_frames);
         if clock < before - i64::from(u8::MAX) {
-            state.waiters.wake_all();
+            state.waiters.wake_all(&self.courier);
         } else {
             let end = state.journal.end();
-            state.waiters.reach(end, clock);
+            state.waiters.reach(end, clock, &self.courier);
         }
-        if number.is_multiple_of(TRIM_EVERY) {
+        if number.is_multiple_of(TRIM_EVERY) || state.journal.bytes() > SOURCE_JOURNAL_BYTES {
             self.trim(state, &play);
         }
     }
 
     /// Forgets what no consumer needs any more, or is too slow to get.
     fn trim(&self, state: &mut State, play: &Play) {
+        if state
+            .gop
+            .start()
+            .is_some_and(|start| state.journal.bytes_from(start) > SOURCE_GOP_BYTES)
+        {
+            state.gop.clear();
+        }
         let mut keep = state.journal.end();
         if play.gop_cache
             && let Some(start) = state.gop.start()
@@ -267,50 +329,60 @@ impl Source {
             let span = i64::try_from(play.queue_length.as_millis()).unwrap_or(i64::MAX);
             keep = slowest.max(state.journal.within(span)).min(keep);
         }
-        state.journal.trim(keep);
-        for view in self.views.borrow().iter().filter_map(Weak::upgrade) {
-            view.borrow_mut().trim(keep);
-        }
+        state
+            .journal
+            .trim(keep.max(state.journal.within_bytes(SOURCE_JOURNAL_BYTES)));
+        let keep = state.journal.first();
+        self.views.trim(keep);
     }
 }
 
 impl State {
     /// Remembers metadata and headers; gives whether players shall get this message.
     fn keep_header(&mut self, frame: &Frame, clock: i64, reduce: bool) -> bool {
-        let entry = Entry {
-            frame: frame.clone(),
-            clock,
+        let header = Header {
+            number: self.journal.end(),
+            entry: Entry {
+                frame: frame.clone(),
+                clock,
+            },
         };
         if frame.kind == Kind::Data {
-            let repeated = is_metadata(&frame.payload) && self.metadata.replace(entry).is_some();
-            return !(reduce && repeated);
+            let is_kept = is_metadata(&frame.payload);
+            if is_kept && reduce && self.metadata.is_some() {
+                return false;
+            }
+            if is_kept {
+                self.metadata = Some(header);
+            }
+            return true;
         }
         if !frame.facts.sequence_header && !frame.facts.presentation {
             return true;
         }
-        let place = self
+        let key = header_key(frame);
+        let Some(known) = self
             .headers
-            .iter()
-            .position(|known| header_key(&known.frame) == header_key(frame));
-        let repeated = match place {
-            Some(place) => {
-                let known = std::mem::replace(&mut self.headers[place], entry);
-                let repeated = known.frame.payload == frame.payload;
-                if !repeated && frame.facts.is_video_sequence_header() {
-                    // Older pictures would be decoded with the wrong parameters.
-                    self.gop.clear();
-                }
-                repeated
-            }
-            None if self.headers.len() < HEADERS_MAX => {
-                self.headers.push(entry);
+            .iter_mut()
+            .find(|known| header_key(&known.entry.frame) == key)
+        else {
+            if self.headers.len() < SOURCE_HEADERS {
+                self.headers.push(header);
                 // Audio before video, as players of old expect it.
-                self.headers.sort_by_key(|known| header_key(&known.frame));
-                false
+                self.headers.sort_by_key(|known| header_key(&known.entry.frame));
             }
-            None => false,
+            return true;
         };
-        !(reduce && repeated)
+        let repeated = known.entry.frame.payload == frame.payload;
+        if repeated && reduce {
+            return false;
+        }
+        *known = header;
+        if !repeated && frame.facts.is_video_sequence_header() {
+            // Older pictures would be decoded with the wrong parameters.
+            self.gop.clear();
+        }
+        true
     }
 }
 
@@ -371,7 +443,8 @@ impl Drop for Publication {
             state.metadata = None;
             state.headers.clear();
         }
-        state.waiters.wake_all();
+        state.waiters.wake_all(&self.source.courier);
+        self.source.courier.wake();
         self.source.trim(&mut state, &play);
     }
 }

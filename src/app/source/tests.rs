@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Consumer, MergedWrite, Publication, Source};
+use super::{Delivery, FlvConsumer, MergedWrite, Publication, Source, Tracks};
 use crate::app::config::section::play::{Play, TimeJitter};
 use crate::core::clock::Moment;
 use crate::core::coroutine::{self, spawn};
+use crate::core::limits::SOURCE_JOURNAL_BYTES;
 use crate::core::runtime::run;
 use crate::core::tcp::{ListenOptions, TcpListener, TcpStream};
 use crate::kernel::error_code::ErrorCode;
+use crate::kernel::flv::demux::{Demuxer, Item};
 use crate::kernel::frame::{Frame, Kind};
 use crate::protocol::rtmp::chunk::{Decoder, Message};
 
@@ -76,29 +78,35 @@ fn socket_pair() -> (TcpStream, TcpStream) {
 /// A player on a socket of its own, and the decoder behind it.
 struct Player {
     client: TcpStream,
-    server: TcpStream,
-    consumer: Consumer,
+    server: Rc<TcpStream>,
+    delivery: Rc<Delivery>,
     decoder: Decoder,
     input: BytesMut,
 }
 
 impl Player {
     fn join(source: &Rc<Source>) -> Self {
+        Self::join_merged(source, AT_ONCE)
+    }
+
+    fn join_merged(source: &Rc<Source>, merged: MergedWrite) -> Self {
         let (client, server) = socket_pair();
+        let server = Rc::new(server);
+        let delivery = Delivery::join(source, CHUNK, &server, merged, true);
         client.set_read_timeout(Some(Duration::from_millis(300)));
         let mut decoder = Decoder::new();
         decoder.set_chunk_size(CHUNK as u32).unwrap();
         Player {
             client,
             server,
-            consumer: Consumer::join(source, CHUNK),
+            delivery,
             decoder,
             input: BytesMut::new(),
         }
     }
 
     fn send(&mut self) {
-        while self.consumer.send(&self.server, u64::MAX).unwrap() > 0 {}
+        while self.delivery.send(u64::MAX).unwrap() > 0 {}
     }
 
     /// Sends all there is and reads it back.
@@ -150,6 +158,62 @@ fn a_player_starts_with_headers_and_the_newest_gop_at_its_own_zero() {
         publication.push(video(1160, false, 10));
         assert_eq!(shape(&early.messages()), [(8, 130), (9, 160)]);
         assert_eq!(shape(&late.messages()), [(8, 50), (9, 80)]);
+    })
+    .unwrap();
+}
+
+/// Tags of a batch: kind and time.
+fn tags(batch: &[u8]) -> Vec<(u8, u32)> {
+    let mut demuxer = Demuxer::at_tag(0);
+    demuxer.feed(batch);
+    let mut tags = Vec::new();
+    while let Some(Item::Tag(tag)) = demuxer.pull().unwrap() {
+        tags.push((tag.kind as u8, tag.timestamp));
+    }
+    tags
+}
+
+#[test]
+fn flv_players_have_their_own_zero_too() {
+    run(|| {
+        let (source, publication) = source(play());
+        let mut waiting = FlvConsumer::join(&source);
+        assert_eq!(waiting.guess_tracks(), None);
+        headers(&publication);
+        for frame in [
+            video(1000, true, 10),
+            video(1080, true, 10),
+            audio(1070),
+            video(1120, false, 10),
+        ] {
+            publication.push(frame);
+        }
+        let mut late = FlvConsumer::join(&source);
+        let mut batch = Vec::new();
+        assert_eq!(late.take_batch(&mut batch), 3);
+        assert_eq!(tags(&batch), [(18, 0), (8, 0), (9, 0), (9, 10), (8, 0), (9, 50)]);
+        let mut batch = Vec::new();
+        waiting.take_batch(&mut batch);
+        assert_eq!(
+            tags(&batch),
+            [(18, 0), (8, 0), (9, 0), (9, 0), (9, 80), (8, 70), (9, 120)]
+        );
+
+        let mut deaf = FlvConsumer::join(&source);
+        assert_eq!(
+            deaf.guess_tracks(),
+            Some(Tracks {
+                audio: true,
+                video: true
+            })
+        );
+        deaf.set_wanted(Tracks {
+            audio: false,
+            video: true,
+        });
+        let mut batch = Vec::new();
+        deaf.take_batch(&mut batch);
+        assert!(tags(&batch).iter().all(|(kind, _)| *kind != 8));
     })
     .unwrap();
 }
@@ -222,7 +286,7 @@ fn a_slow_player_jumps_to_the_newest_keyframe_and_its_time_goes_on() {
             publication.push(video(index * 40, index % 25 == 0, 10));
         }
         let messages = player.messages();
-        assert!(player.consumer.dropped() > 100);
+        assert!(player.delivery.dropped() > 100);
         assert_eq!(shape(&messages), [(18, 0), (8, 10), (9, 10), (9, 10), (9, 50), (9, 90)]);
         assert_eq!(messages[3].payload[0], 0x17);
     })
@@ -246,31 +310,76 @@ fn what_nobody_needs_is_forgotten() {
 }
 
 #[test]
-fn a_waiting_player_is_woken_for_a_batch_and_not_before() {
+fn the_courier_sends_a_batch_when_it_is_due_and_not_before() {
     run(|| {
         let (source, publication) = source(play());
-        let mut player = Player::join(&source);
-        publication.push(video(0, true, 10));
-        player.messages();
-        assert_eq!(player.server.try_read(&mut [0; 1]).unwrap(), None);
         let merged = MergedWrite {
             messages: 2,
             latency: Duration::from_millis(100),
         };
-        let waits = |player: &Player| {
-            let before = Moment::now();
-            player
-                .consumer
-                .wait(merged, &player.server, Moment::after(Duration::from_millis(50)));
-            Moment::now().since(before) >= Duration::from_millis(50)
+        let mut player = Player::join_merged(&source, merged);
+        publication.push(video(0, true, 10));
+        assert_eq!(player.messages().len(), 1);
+        assert_eq!(player.server.try_read(&mut [0; 1]).unwrap(), None);
+        // The coroutine stays in one wait while the courier sends.
+        let delivery = player.delivery.clone();
+        let publisher = spawn("publisher", move || {
+            let mut sent = Vec::new();
+            for timestamp in [90, 95, 99, 101, 105] {
+                publication.push(video(timestamp, false, 10));
+                coroutine::sleep(Duration::from_millis(20));
+                sent.push(delivery.sent());
+            }
+            (publication, sent)
+        });
+        player.delivery.wait(Moment::after(Duration::from_millis(150)));
+        let (_publication, sent) = publisher.join().unwrap();
+        assert_eq!(sent, [1, 1, 1, 5, 5]);
+        // What is left goes out when the stream pauses.
+        player.delivery.wait(Moment::after(Duration::from_millis(1500)));
+        assert_eq!(player.delivery.sent(), 6);
+        assert_eq!(
+            shape(&player.messages()),
+            [(9, 90), (9, 95), (9, 99), (9, 101), (9, 105)]
+        );
+    })
+    .unwrap();
+}
+
+#[test]
+fn what_the_socket_does_not_take_is_the_coroutines_matter() {
+    run(|| {
+        let (source, publication) = source(play());
+        let mut player = Player::join(&source);
+        let mut sent = Vec::new();
+        let mut push = |index: u32| {
+            let frame = video(index * 40, index.is_multiple_of(50), 60_000);
+            sent.push(frame.payload.clone());
+            publication.push(frame);
         };
-        publication.push(video(90, false, 10));
-        publication.push(video(95, false, 10));
-        publication.push(video(99, false, 10));
-        assert!(waits(&player));
-        publication.push(video(101, false, 10));
-        assert!(!waits(&player));
-        assert!(player.consumer.is_due(AT_ONCE));
+        push(0);
+        player.send();
+        assert_eq!(player.server.try_read(&mut [0; 1]).unwrap(), None);
+        // More than the sockets' buffers hold: the courier must stop, and the coroutine's wait end.
+        for index in 1..400 {
+            push(index);
+        }
+        let before = Moment::now();
+        player.delivery.wait(Moment::after(Duration::from_secs(5)));
+        assert!(Moment::now().since(before) < Duration::from_secs(4));
+        let delivery = player.delivery.clone();
+        let sender = spawn("sender", move || while delivery.send(u64::MAX).unwrap() > 0 {});
+        let mut received = Vec::new();
+        let mut buffer = vec![0; 256 << 10];
+        while received.len() < 400 {
+            let count = player.client.read(&mut buffer).unwrap();
+            player.input.extend_from_slice(&buffer[..count]);
+            while let Some(message) = player.decoder.decode(&mut player.input).unwrap() {
+                received.push(message.payload);
+            }
+        }
+        sender.join().unwrap();
+        assert!(received == sent);
     })
     .unwrap();
 }
@@ -351,6 +460,64 @@ fn mixed_up_audio_and_video_are_put_in_order() {
         drop(publication);
         let times: Vec<u32> = player.messages().iter().map(|message| message.timestamp).collect();
         assert_eq!(times, [0, 10, 30, 40, 100, 110, 130, 140, 200, 210, 230, 240]);
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_player_gets_all_headers_though_metadata_comes_first_in_its_journal() {
+    run(|| {
+        let (source, publication) = source(Play {
+            gop_cache: false,
+            ..play()
+        });
+        headers(&publication);
+        let mut player = Player::join(&source);
+        publication.push(Frame::new(
+            Kind::Data,
+            0,
+            Bytes::from_static(b"\x02\x00\x0aonMetaData\x06"),
+        ));
+        publication.push(video(0, true, 10));
+        assert_eq!(shape(&player.messages()), [(8, 0), (9, 0), (18, 0), (9, 0)]);
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_cache_that_is_turned_on_late_starts_with_the_next_keyframe() {
+    run(|| {
+        let (source, publication) = source(Play {
+            gop_cache: false,
+            ..play()
+        });
+        for index in 0..100u32 {
+            publication.push(video(index * 40, index == 0, 10));
+        }
+        source.set_play(Rc::new(play()));
+        let mut player = Player::join(&source);
+        assert_eq!(player.messages().len(), 0);
+        publication.push(video(4000, false, 10));
+        assert_eq!(shape(&player.messages()), [(9, 0)]);
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_publisher_cannot_fill_the_memory() {
+    run(|| {
+        let (source, publication) = source(play());
+        // Neither keyframes nor time: only the bytes tell.
+        publication.push(video(0, true, 10));
+        let _stuck = Player::join(&source);
+        let large = video(0, false, 4 << 20);
+        for _ in 0..60 {
+            publication.push(large.clone());
+            assert!(source.state().journal.bytes() <= SOURCE_JOURNAL_BYTES + (5 << 20));
+        }
+        drop(_stuck);
+        publication.push(large.clone());
+        assert!(source.state().journal.bytes() <= SOURCE_JOURNAL_BYTES);
     })
     .unwrap();
 }

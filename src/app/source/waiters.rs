@@ -3,8 +3,9 @@
 use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
+use super::courier::{Courier, Deliver};
 use crate::core::coroutine::Waker;
 
 /// What a consumer waits for: the journal beyond this message and its timeline beyond this moment.
@@ -17,23 +18,47 @@ pub struct Target {
 }
 
 /// A consumer's place among the waiters; it has at most one entry at a time.
-#[derive(Debug)]
 pub struct Waiter {
-    waker: Waker,
+    notice: Notice,
     entered: Cell<Option<Target>>,
+}
+
+/// How a waiter learns that its target is reached.
+enum Notice {
+    Wake(Waker),
+    Deliver(Weak<dyn Deliver>),
 }
 
 impl Waiter {
     /// A place for the running coroutine.
     pub fn new() -> Rc<Self> {
         Rc::new(Waiter {
-            waker: Waker::current(),
+            notice: Notice::Wake(Waker::current()),
             entered: Cell::new(None),
         })
     }
+
+    /// A place for somebody for whom the courier sends.
+    pub fn with_delivery(delivery: Weak<dyn Deliver>) -> Rc<Self> {
+        Rc::new(Waiter {
+            notice: Notice::Deliver(delivery),
+            entered: Cell::new(None),
+        })
+    }
+
+    fn tell(&self, courier: &Courier) {
+        self.entered.set(None);
+        match &self.notice {
+            Notice::Wake(waker) => waker.wake(),
+            Notice::Deliver(delivery) => {
+                if let Some(delivery) = delivery.upgrade() {
+                    courier.call(delivery);
+                }
+            }
+        }
+    }
 }
 
-#[derive(Debug)]
 struct Item<K> {
     key: K,
     waiter: Rc<Waiter>,
@@ -60,7 +85,7 @@ impl<K: Ord> Ord for Item<K> {
 }
 
 /// All who wait on one source.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Waiters {
     by_clock: BinaryHeap<Reverse<Item<Target>>>,
     /// Those whose clock has come and whose number has not.
@@ -84,8 +109,8 @@ impl Waiters {
         }));
     }
 
-    /// Wakes those whose targets are reached.
-    pub fn reach(&mut self, end: u64, clock: i64) {
+    /// Tells those whose targets are reached.
+    pub fn reach(&mut self, end: u64, clock: i64, courier: &Courier) {
         while self
             .by_clock
             .peek()
@@ -95,7 +120,7 @@ impl Waiters {
                 break;
             };
             if end > item.key.number {
-                item.wake();
+                item.waiter.tell(courier);
             } else {
                 self.by_number.push(Reverse(Item {
                     key: item.key.number,
@@ -105,26 +130,19 @@ impl Waiters {
         }
         while self.by_number.peek().is_some_and(|Reverse(item)| end > item.key) {
             if let Some(Reverse(item)) = self.by_number.pop() {
-                item.wake();
+                item.waiter.tell(courier);
             }
         }
     }
 
-    /// Wakes everybody: the timeline jumped back, or the stream ended.
-    pub fn wake_all(&mut self) {
+    /// Tells everybody: the timeline jumped back, or the stream ended.
+    pub fn wake_all(&mut self, courier: &Courier) {
         for Reverse(item) in self.by_clock.drain() {
-            item.wake();
+            item.waiter.tell(courier);
         }
         for Reverse(item) in self.by_number.drain() {
-            item.wake();
+            item.waiter.tell(courier);
         }
-    }
-}
-
-impl<K> Item<K> {
-    fn wake(self) {
-        self.waiter.entered.set(None);
-        self.waiter.waker.wake();
     }
 }
 
@@ -143,11 +161,11 @@ mod tests {
             let mut waiters = Waiters::default();
             let waiter = Waiter::new();
             waiters.enter(&waiter, Target { clock: 350, number: 8 });
-            waiters.reach(20, 350);
+            waiters.reach(20, 350, &Courier::default());
             assert!(waiting(&waiter));
-            waiters.reach(8, 400);
+            waiters.reach(8, 400, &Courier::default());
             assert!(waiting(&waiter));
-            waiters.reach(9, 400);
+            waiters.reach(9, 400, &Courier::default());
             assert!(!waiting(&waiter));
         })
         .unwrap();
@@ -168,10 +186,10 @@ mod tests {
                 );
             }
             assert_eq!(waiters.by_clock.len(), 1);
-            waiters.reach(1, -5);
+            waiters.reach(1, -5, &Courier::default());
             assert!(!waiting(&waiter));
             waiters.enter(&waiter, Target { clock: 10, number: 0 });
-            waiters.wake_all();
+            waiters.wake_all(&Courier::default());
             assert!(!waiting(&waiter));
         })
         .unwrap();

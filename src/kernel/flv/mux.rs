@@ -9,6 +9,8 @@ use crate::kernel::error_code::ErrorCode;
 
 /// Bytes that a tag adds to its body: its header and the PreviousTagSize behind it.
 pub const TAG_OVERHEAD_BYTES: usize = TAG_HEADER_BYTES + PREVIOUS_TAG_SIZE_BYTES;
+/// How far before a player's zero a tag may lie, ms: sound that belongs to the first picture.
+const EARLY_MS: u32 = 60_000;
 /// Bytes of the start of a file: its header and the first PreviousTagSize.
 pub const FILE_START_BYTES: usize = FILE_HEADER_BYTES + PREVIOUS_TAG_SIZE_BYTES;
 
@@ -60,13 +62,15 @@ pub fn patch_timestamp(header: &mut [u8; TAG_HEADER_BYTES], timestamp: u32) {
 }
 
 /// Takes `base` milliseconds off the timestamp of each tag of a batch that [`put_tag`] wrote, modulo 2^32, so that a
-/// player's clock starts at its own zero. Only whole tag headers are looked at.
+/// player's clock starts at its own zero; what lies up to a minute before that becomes zero. Only whole tag headers are
+/// looked at.
 pub fn rebase_timestamps(batch: &mut [u8], base: u32) {
     let mut rest = batch;
     while let Some((header, tail)) = rest.split_first_chunk_mut::<TAG_HEADER_BYTES>() {
         let [_, size2, size1, size0, time2, time1, time0, time3, ..] = *header;
         let timestamp = u32::from_be_bytes([time3, time2, time1, time0]);
-        patch_timestamp(header, timestamp.wrapping_sub(base));
+        let rebased = timestamp.wrapping_sub(base);
+        patch_timestamp(header, if rebased > u32::MAX - EARLY_MS { 0 } else { rebased });
         let body_bytes = u32::from_be_bytes([0, size2, size1, size0]) as usize;
         let Some((_, next)) = tail.split_at_mut_checked(body_bytes + PREVIOUS_TAG_SIZE_BYTES) else {
             return;

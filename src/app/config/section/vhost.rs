@@ -1,5 +1,6 @@
 //! A virtual host: the settings of the streams under one name.
 
+use super::http_static::HttpStatic;
 use super::play::Play;
 use super::publish::Publish;
 use super::refer::Refer;
@@ -36,6 +37,8 @@ pub struct Vhost {
     pub refer: Refer,
     /// Who may, by address.
     pub security: Security,
+    /// Files that are served over HTTP.
+    pub http_static: HttpStatic,
 }
 
 impl Vhost {
@@ -57,6 +60,7 @@ impl Vhost {
             publish: Publish::read(&vhost.section("publish")),
             refer: Refer::read(&vhost.section("refer")),
             security: Security::read(&vhost.section("security")),
+            http_static: HttpStatic::read(name, &vhost.section("http_static")),
         }
     }
 }

@@ -37,15 +37,15 @@ rows! {
         "TLS private key file, PEM" "loaded per connection";
     "http_api.https.cert"              Text      "./conf/server.crt" own   reload  Live "4+" unbuilt
         "TLS certificate file, PEM" "loaded per connection";
-    "http_server"                      Block     "-"        none  restart Live "2+" unbuilt
+    "http_server"                      Block     "-"        none  restart Live "2+" built
         "HTTP media and file server section";
-    "http_server.enabled"              Flag      "off"      own   restart Live "2+" unbuilt
+    "http_server.enabled"              Flag      "off"      own   restart Live "2+" built
         "Run the HTTP media server";
-    "http_server.listen"               Text      "8080"     own   restart Live "2+" unbuilt
+    "http_server.listen"               Text      "8080"     own   restart Live "2+" built
         "HTTP media listen endpoint" "port or ip:port";
-    "http_server.dir"                  Text      "./objs/nginx/html" own   restart Live "2+" unbuilt
+    "http_server.dir"                  Text      "./objs/nginx/html" own   restart Live "2+" built
         "Root folder for static files" "console page is dir + /console";
-    "http_server.crossdomain"          Flag      "on"       own   reload  Live "3+" unbuilt
+    "http_server.crossdomain"          Flag      "on"       own   reload  Live "3+" built
         "Answer CORS headers and OPTIONS" "read per connection; rules API too";
     "http_server.https"                OpenBlock "-"        none  restart Live "4+" unbuilt
         "TLS listener for HTTP media";

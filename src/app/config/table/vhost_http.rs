@@ -1,13 +1,13 @@
 //! Virtual hosts: what is served and called over HTTP, programs that are run.
 
 rows! {
-    "vhost.http_static"                Block     "-"        none  reload  Live "2+" unbuilt
+    "vhost.http_static"                Block     "-"        none  reload  Live "2+" built
         "Static files of this vhost" "new vhosts only";
-    "vhost.http_static.enabled"        Flag      "off"      own   restart Live "2+" unbuilt
+    "vhost.http_static.enabled"        Flag      "off"      own   restart Live "2+" built
         "Serve files of this vhost";
-    "vhost.http_static.mount"          Text      "[vhost]/" own   restart Live "2+" unbuilt
+    "vhost.http_static.mount"          Text      "[vhost]/" own   restart Live "2+" built
         "URL prefix, [vhost] replaced" "[vhost] of default vhost: all hosts";
-    "vhost.http_static.dir"            Text      "./objs/nginx/html" own   restart Live "2+" unbuilt
+    "vhost.http_static.dir"            Text      "./objs/nginx/html" own   restart Live "2+" built
         "Folder of this mount";
     "vhost.http_remux"                 Block     "-"        none  restart Live "2+" unbuilt
         "HTTP-FLV/TS/MP3/AAC streaming section" "at most one block per vhost, disabled ones count";

@@ -1,0 +1,337 @@
+//! One request and its answer: what a handler reads and writes.
+
+use std::io::IoSlice;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use bytes::{Bytes, BytesMut};
+
+use super::{Timeouts, cors};
+use crate::app::cli::SIGNATURE;
+use crate::app::config::section::vhost::Vhost;
+use crate::app::server::Server;
+use crate::core::clock::{self, Moment};
+use crate::core::limits::HTTP_DRAIN_BYTES;
+use crate::core::tcp::TcpStream;
+use crate::kernel::error::{Error, IoWrap, Result};
+use crate::kernel::error_code::ErrorCode;
+use crate::protocol::http::Refusal;
+use crate::protocol::http::body::{BodyReader, CHUNK_END, LAST_CHUNK, Piece, chunk_line};
+use crate::protocol::http::date;
+use crate::protocol::http::request::{Method, Request};
+use crate::protocol::http::response::ResponseHead;
+use crate::protocol::http::status::Status;
+
+/// What is read at once, bytes.
+const READ_BYTES: usize = 4096;
+
+/// The bytes that come from a peer.
+pub struct Input<'s> {
+    /// The connection.
+    pub stream: &'s TcpStream,
+    /// What is read and not yet used.
+    pub buffer: BytesMut,
+}
+
+impl Input<'_> {
+    /// Reads what is there, waiting for the first byte until `deadline`; 0 is the peer's end. Yields.
+    ///
+    /// # Errors
+    /// [`ErrorCode::SocketTimeout`], [`ErrorCode::SocketRead`].
+    pub fn fill(&mut self, deadline: Moment) -> Result<usize> {
+        let now = Moment::now();
+        if now >= deadline {
+            // A read would still give what is there, so a peer that always has another byte could go on for ever.
+            return Err(Error::new(ErrorCode::SocketTimeout, "read request: time is up"));
+        }
+        let mut bytes = [0; READ_BYTES];
+        self.stream.set_read_timeout(Some(deadline.since(now)));
+        let count = self
+            .stream
+            .read(&mut bytes)
+            .io_wrap(ErrorCode::SocketRead, || "read request".into())?;
+        self.buffer.extend_from_slice(&bytes[..count]);
+        Ok(count)
+    }
+}
+
+/// One request and its answer.
+pub struct Exchange<'c, 's> {
+    /// The server.
+    pub server: &'c Rc<Server>,
+    /// The request.
+    pub request: Request,
+    /// The vhost that it is for; none when it names one that is disabled, or an unknown one and there is no default.
+    pub vhost: Option<Rc<Vhost>>,
+    /// Who asks.
+    pub peer: SocketAddr,
+    input: &'c mut Input<'s>,
+    timeouts: Timeouts,
+    body: BodyReader,
+    output: Output,
+    keep_alive: bool,
+}
+
+/// How far the answer is.
+enum Output {
+    Unanswered,
+    Open {
+        framing: Framing,
+        /// The head, until it is sent; empty from then on.
+        head: Vec<u8>,
+    },
+    Ended,
+}
+
+/// How the peer knows where the answer's body ends.
+#[derive(Clone, Copy)]
+enum Framing {
+    /// So many bytes are to come.
+    Exact(u64),
+    Chunked,
+    UntilClose,
+    /// There is none, whatever is written.
+    NoBody,
+}
+
+impl<'c, 's> Exchange<'c, 's> {
+    /// A request that was just read.
+    pub fn new(
+        server: &'c Rc<Server>,
+        request: Request,
+        input: &'c mut Input<'s>,
+        peer: SocketAddr,
+        timeouts: Timeouts,
+    ) -> Self {
+        Exchange {
+            vhost: server.config().vhost(&request.vhost_name()),
+            body: BodyReader::new(request.body),
+            keep_alive: request.wants_keep_alive(),
+            output: Output::Unanswered,
+            server,
+            request,
+            peer,
+            input,
+            timeouts,
+        }
+    }
+
+    /// The connection itself, for handlers that stay on it: to watch for the peer's end, to count bytes.
+    pub fn stream(&self) -> &TcpStream {
+        self.input.stream
+    }
+
+    /// Has the connection end with this answer. To be called before the answer begins.
+    pub fn close_afterwards(&mut self) {
+        self.keep_alive = false;
+    }
+
+    /// The next part of the request's body, `None` at its end. Tells the peer to go on if it waits for that. Yields.
+    ///
+    /// # Errors
+    /// The peer is told of them if there was no answer yet. [`ErrorCode::HttpRequestEof`] when the peer ends early, [`ErrorCode::SocketTimeout`] after `deadline`, or what
+    /// is wrong with the body's form.
+    pub fn body_piece(&mut self, deadline: Moment) -> Result<Option<Bytes>> {
+        self.try_body_piece(deadline).map_err(|refusal| {
+            self.keep_alive = false;
+            if matches!(self.output, Output::Unanswered) {
+                // The first error counts.
+                let _ = self.reply_status(refusal.status);
+            }
+            refusal.error
+        })
+    }
+
+    fn try_body_piece(&mut self, deadline: Moment) -> Result<Option<Bytes>, Refusal> {
+        loop {
+            match self.body.pull(&mut self.input.buffer)? {
+                Some(Piece::Data(data)) => return Ok(Some(data)),
+                Some(Piece::End) => return Ok(None),
+                None => {}
+            }
+            let filled = self.invite_body().and_then(|()| self.input.fill(deadline));
+            let count = filled.map_err(|error| Refusal {
+                status: Status::REQUEST_TIMEOUT,
+                error,
+            })?;
+            if count == 0 {
+                let cause = "connection ends inside a request's body";
+                return Err(Refusal::new(Status::BAD_REQUEST, ErrorCode::HttpRequestEof, cause));
+            }
+        }
+    }
+
+    /// The whole body of the request; `None` when it is above `limit` bytes. Yields.
+    ///
+    /// # Errors
+    /// As [`Exchange::body_piece`].
+    pub fn read_body(&mut self, limit: usize) -> Result<Option<Vec<u8>>> {
+        let deadline = Moment::after(self.timeouts.request);
+        let mut body = Vec::new();
+        if self.body.remaining().is_some_and(|remaining| remaining > limit as u64) {
+            return Ok(None);
+        }
+        while let Some(piece) = self.body_piece(deadline)? {
+            if piece.len() > limit.saturating_sub(body.len()) {
+                return Ok(None);
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok(Some(body))
+    }
+
+    fn invite_body(&mut self) -> Result<()> {
+        if matches!(self.output, Output::Unanswered) && self.request.expects_continue() {
+            self.request.headers.remove("Expect");
+            let bytes = ResponseHead::new(Status::CONTINUE).to_bytes();
+            return self.send(&mut [IoSlice::new(&bytes)]);
+        }
+        Ok(())
+    }
+
+    /// Answers with a head and all of a body. Yields.
+    ///
+    /// # Errors
+    /// [`ErrorCode::SocketWrite`], [`ErrorCode::SocketTimeout`].
+    pub fn reply(&mut self, head: ResponseHead, body: &[u8]) -> Result<()> {
+        self.begin(head, Some(body.len() as u64));
+        self.write(body)?;
+        self.end()
+    }
+
+    /// Answers with a status and its phrase as a text. Yields.
+    ///
+    /// # Errors
+    /// As [`Exchange::reply`].
+    pub fn reply_status(&mut self, status: Status) -> Result<()> {
+        let head = ResponseHead::new(status).with("Content-Type", "text/plain; charset=utf-8");
+        self.reply(head, status.reason().as_bytes())
+    }
+
+    /// Begins an answer whose body has `length` bytes, or ends when [`Exchange::end`] says so. The fields of the
+    /// connection are added to the head, which is sent with the first bytes of the body or with [`Exchange::flush`].
+    pub fn begin(&mut self, head: ResponseHead, length: Option<u64>) {
+        let mut head = head;
+        let framing = if head.status.has_no_body() {
+            Framing::NoBody
+        } else if let Some(length) = length {
+            head.set("Content-Length", length.to_string());
+            Framing::Exact(length)
+        } else if self.request.is_http11 {
+            head.set("Transfer-Encoding", "chunked");
+            Framing::Chunked
+        } else {
+            self.keep_alive = false;
+            Framing::UntilClose
+        };
+        let framing = if self.request.method == Method::Head {
+            Framing::NoBody
+        } else {
+            framing
+        };
+        self.keep_alive &= !self.server.is_quitting() && self.is_rest_small();
+        head.set("Connection", if self.keep_alive { "Keep-Alive" } else { "Close" });
+        head.set("Server", SIGNATURE);
+        head.set("Date", date::format(clock::unix_time().as_secs()));
+        if self.server.config().http_server.crossdomain {
+            cors::allow(&mut head, &self.request);
+        }
+        self.output = Output::Open {
+            framing,
+            head: head.to_bytes(),
+        };
+    }
+
+    /// Whether what is left of the request's body is worth reading for another request behind it.
+    fn is_rest_small(&self) -> bool {
+        match self.body.remaining() {
+            Some(0) => true,
+            Some(remaining) => remaining <= HTTP_DRAIN_BYTES as u64 && !self.request.expects_continue(),
+            None => false,
+        }
+    }
+
+    /// Writes a part of the answer's body. Without effect where the peer wants no body. Yields.
+    ///
+    /// # Errors
+    /// As [`Exchange::reply`]; [`ErrorCode::HttpContentLength`] for more bytes than were announced.
+    pub fn write(&mut self, data: &[u8]) -> Result<()> {
+        let Output::Open { framing, head } = &mut self.output else {
+            return Err(Error::new(
+                ErrorCode::HttpContentLength,
+                "answer is written before it begins or after its end",
+            ));
+        };
+        if data.is_empty() || matches!(framing, Framing::NoBody) {
+            return Ok(());
+        }
+        if let Framing::Exact(remaining) = framing {
+            *remaining = remaining.checked_sub(data.len() as u64).ok_or_else(|| {
+                Error::new(
+                    ErrorCode::HttpContentLength,
+                    "answer's body is longer than its head says",
+                )
+            })?;
+        }
+        let (framing, head) = (*framing, std::mem::take(head));
+        if let Framing::Chunked = framing {
+            let line = chunk_line(data.len());
+            let parts = [&head, line.as_bytes(), data, CHUNK_END];
+            self.send(&mut parts.map(IoSlice::new))
+        } else {
+            self.send(&mut [IoSlice::new(&head), IoSlice::new(data)])
+        }
+    }
+
+    /// Sends the head now if it was not yet. Yields.
+    ///
+    /// # Errors
+    /// As [`Exchange::reply`].
+    pub fn flush(&mut self) -> Result<()> {
+        match &mut self.output {
+            Output::Open { head, .. } if !head.is_empty() => {
+                let head = std::mem::take(head);
+                self.send(&mut [IoSlice::new(&head)])
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the answer. One that is shorter than announced ends the connection, which tells the peer. Yields.
+    ///
+    /// # Errors
+    /// As [`Exchange::reply`].
+    pub fn end(&mut self) -> Result<()> {
+        if let Output::Open { framing, head } = std::mem::replace(&mut self.output, Output::Ended) {
+            match framing {
+                Framing::Chunked => self.send(&mut [IoSlice::new(&head), IoSlice::new(LAST_CHUNK)])?,
+                _ => self.send(&mut [IoSlice::new(&head)])?,
+            }
+            self.keep_alive &= !matches!(framing, Framing::Exact(1..));
+        }
+        Ok(())
+    }
+
+    fn send(&self, parts: &mut [IoSlice<'_>]) -> Result<()> {
+        let stream = self.input.stream;
+        stream
+            .write_all_vectored(parts)
+            .io_wrap(ErrorCode::SocketWrite, || "write answer".into())
+    }
+
+    /// Ends the answer if the handler did not, and reads over what is left of the request. Gives whether another
+    /// request may follow. Yields.
+    ///
+    /// # Errors
+    /// As [`Exchange::reply`] and [`Exchange::body_piece`].
+    pub fn finish(mut self) -> Result<bool> {
+        if matches!(self.output, Output::Unanswered) {
+            return Ok(false);
+        }
+        self.end()?;
+        let deadline = Moment::after(self.timeouts.request);
+        // Small, or the answer would have said that the connection ends.
+        while self.keep_alive && self.body_piece(deadline)?.is_some() {}
+        Ok(self.keep_alive)
+    }
+}

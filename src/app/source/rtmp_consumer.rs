@@ -1,0 +1,152 @@
+//! An RTMP player: chunks that are the same for all players, and headers of its own where it needs them.
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+
+use super::place::Place;
+use super::rtmp_view::{InStep, RtmpView, encode_absolute};
+use super::source::{Source, State};
+use super::waiters::Waiter;
+use crate::app::config::section::play::TimeJitter;
+use crate::core::tcp::TcpStream;
+use crate::kernel::frame::Kind;
+
+/// Bytes sent with one system call at most; what a slow socket does not take of it is kept for that player alone.
+const BATCH_BYTES: usize = 128 << 10;
+/// Pieces of one system call: slabs are at least half as large as a batch.
+const BATCH_SLICES: usize = 8;
+
+/// One player of one source.
+pub struct RtmpConsumer {
+    /// Where it is.
+    pub place: Place,
+    view: Rc<RefCell<RtmpView>>,
+    in_step: InStep,
+}
+
+/// What a socket was offered.
+#[derive(Debug)]
+pub struct Offered {
+    /// How many messages went out, or stand in `rest`.
+    pub messages: u64,
+    /// What the socket did not take; it must be written before anything else.
+    pub rest: Vec<u8>,
+}
+
+impl RtmpConsumer {
+    /// Joins the source: what comes next is the stream's metadata, its sequence headers and its newest GOP. `waiter` learns
+    /// that a batch is due.
+    pub fn join(source: &Rc<Source>, chunk_bytes: usize, waiter: Rc<Waiter>) -> Self {
+        let place = Place::join_with(source, waiter);
+        RtmpConsumer {
+            view: source.rtmp_view(chunk_bytes, place.next()),
+            place,
+            in_step: InStep::default(),
+        }
+    }
+
+    /// Sends what the socket takes at once of what there is, at most `limit` messages. A new player gets the stream's
+    /// headers even while there is no message for it.
+    ///
+    /// # Errors
+    /// The stream's: the peer left.
+    pub fn offer(&mut self, stream: &TcpStream, limit: u64) -> io::Result<Offered> {
+        if self.place.jump_if_lost() {
+            self.in_step = InStep::default();
+        }
+        let source = self.place.source().clone();
+        let state = source.state();
+        let view = self.view.clone();
+        let mut view = view.borrow_mut();
+        view.extend(&state.journal, state.clock.jitter());
+        let from = self.place.next();
+        let to = view
+            .encoded
+            .batch_end(from, BATCH_BYTES)
+            .min(from.saturating_add(limit));
+        let own = self.place.needs_headers || !view.is_shared_from(from, self.in_step);
+        let rest = if own {
+            self.encode_own(&state, &view, to)
+        } else {
+            self.send_shared(stream, &state, &view, to)?
+        };
+        Ok(Offered {
+            messages: to - from,
+            rest,
+        })
+    }
+
+    /// As [`RtmpConsumer::offer`] for all that is there, but `None`, and nothing done, unless the player gets the same
+    /// bytes as all others.
+    ///
+    /// # Errors
+    /// The stream's: the peer left.
+    pub fn offer_shared(&mut self, stream: &TcpStream) -> io::Result<Option<Offered>> {
+        let source = self.place.source().clone();
+        let state = source.state();
+        let view = self.view.clone();
+        let mut view = view.borrow_mut();
+        view.extend(&state.journal, state.clock.jitter());
+        let (from, end) = (self.place.next(), view.encoded.end());
+        let lost = from < state.journal.first();
+        if lost || self.place.needs_headers || !view.is_shared_from(from, self.in_step) {
+            return Ok(None);
+        }
+        let mut rest = Vec::new();
+        while self.place.next() < end && rest.is_empty() {
+            let to = view.encoded.batch_end(self.place.next(), BATCH_BYTES);
+            rest = self.send_shared(stream, &state, &view, to)?;
+        }
+        Ok(Some(Offered {
+            messages: self.place.next() - from,
+            rest,
+        }))
+    }
+
+    fn send_shared(&mut self, stream: &TcpStream, state: &State, view: &RtmpView, to: u64) -> io::Result<Vec<u8>> {
+        let from = self.place.next();
+        if to == from {
+            return Ok(Vec::new());
+        }
+        self.place.advance(state, to);
+        try_send(stream, view, from, to)
+    }
+
+    /// Messages up to `to`, with the headers that this player needs.
+    fn encode_own(&mut self, state: &State, view: &RtmpView, to: u64) -> Vec<u8> {
+        let from = self.place.next();
+        let base = (to > from).then(|| self.place.advance(state, to));
+        let mut bytes = Vec::new();
+        if self.place.needs_headers {
+            let time = self.place.header_time(state, from, to);
+            for header in state.start_headers(from) {
+                let is_data = header.frame.kind == Kind::Data && state.clock.jitter() != TimeJitter::Off;
+                encode_absolute(&mut bytes, header, if is_data { 0 } else { time }, view.chunk_bytes());
+            }
+            self.place.needs_headers = base.is_none() && bytes.is_empty();
+        }
+        if let Some(base) = base {
+            view.copy(&state.journal, from, to, base, &mut self.in_step, &mut bytes);
+        }
+        bytes
+    }
+}
+
+/// Offers the shared bytes to the socket without waiting; gives a copy of what it did not take.
+fn try_send(stream: &TcpStream, view: &RtmpView, from: u64, to: u64) -> io::Result<Vec<u8>> {
+    let mut slices = [IoSlice::new(&[]); BATCH_SLICES];
+    let mut count = 0;
+    for (slot, piece) in slices.iter_mut().zip(view.encoded.slices(from, to)) {
+        *slot = IoSlice::new(piece);
+        count += 1;
+    }
+    let mut taken = stream.try_write_vectored(&slices[..count])?;
+    let mut rest = Vec::new();
+    for piece in view.encoded.slices(from, to) {
+        let skipped = taken.min(piece.len());
+        rest.extend_from_slice(&piece[skipped..]);
+        taken -= skipped;
+    }
+    Ok(rest)
+}

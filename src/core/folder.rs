@@ -1,0 +1,183 @@
+//! Files below a folder, opened and read off the thread. No name leads out of the folder, not even through symbolic links.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::offload::{Class, offload};
+
+/// What a name stands for.
+#[derive(Debug)]
+pub enum Entry {
+    /// A file, open for reading.
+    File(OpenFile),
+    /// A folder.
+    Folder,
+}
+
+/// An open file; clones share the descriptor, which has no position.
+#[derive(Clone, Debug)]
+pub struct OpenFile {
+    file: Arc<File>,
+    /// Its size when it was opened, bytes.
+    pub size: u64,
+    /// The last change before it was opened, since 1970.
+    pub modified: Duration,
+}
+
+/// Opens what stands at `name` below `folder`. Yields.
+///
+/// # Errors
+/// The system's. `NotFound` for all that has no content to read: what is neither a file nor a folder, a name that leads
+/// through a file, is too long or whose links run in a circle; and for a name that leads out of the folder: an absolute
+/// one, one with `..`, or one whose symbolic links do.
+pub fn open(folder: &Path, name: &Path) -> io::Result<Entry> {
+    let (folder, name) = (folder.to_owned(), name.to_owned());
+    offload(Class::Disk, move || open_now(&folder, &name))?
+}
+
+impl OpenFile {
+    /// Fills the front of `buffer` from `offset` on; fewer bytes than it has room for mean the file's end. Yields.
+    ///
+    /// # Errors
+    /// The system's. The buffer is gone then.
+    pub fn read_at(&self, offset: u64, mut buffer: Vec<u8>) -> io::Result<(Vec<u8>, usize)> {
+        let file = self.file.clone();
+        offload(Class::Disk, move || {
+            let mut filled = 0;
+            while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+                match file.read_at(rest, offset.saturating_add(filled as u64)) {
+                    Ok(0) => break,
+                    Ok(count) => filled += count,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok((buffer, filled))
+        })?
+    }
+}
+
+fn open_now(folder: &Path, name: &Path) -> io::Result<Entry> {
+    if !name
+        .components()
+        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+    {
+        return Err(outside(name));
+    }
+    let root = folder.canonicalize()?;
+    // Not blocking: a pipe without a writer would hold the thread for ever.
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(root.join(name))
+        .map_err(without_content)?;
+    // What was opened is looked at, not its name, which may mean something else by now.
+    if !place_of(&file)?.starts_with(&root) {
+        return Err(outside(name));
+    }
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Ok(Entry::Folder);
+    }
+    if !metadata.is_file() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "neither a file nor a folder"));
+    }
+    let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(Entry::File(OpenFile {
+        size: metadata.len(),
+        modified,
+        file: Arc::new(file),
+    }))
+}
+
+fn without_content(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        // The last is what a socket gives.
+        Some(libc::ENOTDIR | libc::ENAMETOOLONG | libc::ELOOP | libc::ENXIO) => {
+            io::Error::new(io::ErrorKind::NotFound, error)
+        }
+        _ => error,
+    }
+}
+
+fn place_of(file: &File) -> io::Result<PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))
+}
+
+fn outside(name: &Path) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::NotFound,
+        format!("{} leads out of its folder", name.display()),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::core::runtime::run;
+
+    fn is_absent(folder: &Path, name: &str) -> bool {
+        open(folder, name.as_ref()).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    }
+
+    #[test]
+    fn nothing_outside_the_folder_is_opened() {
+        run(|| {
+            let base = std::env::temp_dir().join(format!("srs-folder-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&base);
+            let root = base.join("root");
+            fs::create_dir_all(root.join("live")).unwrap();
+            fs::create_dir_all(base.join("root-beside")).unwrap();
+            fs::write(base.join("secret"), "secret").unwrap();
+            fs::write(base.join("root-beside/secret"), "secret").unwrap();
+            fs::write(root.join("live/a.txt"), "content").unwrap();
+            symlink(base.join("secret"), root.join("out")).unwrap();
+            symlink("../root-beside/secret", root.join("beside")).unwrap();
+            symlink(&base, root.join("up")).unwrap();
+            symlink("live/a.txt", root.join("inside")).unwrap();
+            symlink(&root, base.join("alias")).unwrap();
+            nix::unistd::mkfifo(&root.join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+
+            for name in [
+                "../secret",
+                "live/../../secret",
+                "/etc/passwd",
+                "out",
+                "beside",
+                "up/secret",
+                "pipe",
+                "none",
+            ] {
+                assert!(is_absent(&root, name), "{name}");
+            }
+            assert!(is_absent(&base.join("none"), "live/a.txt"));
+            assert!(matches!(open(&root, "live".as_ref()), Ok(Entry::Folder)));
+            for (folder, name) in [
+                (&root, "live/a.txt"),
+                (&root, "inside"),
+                (&base.join("alias"), "./live/a.txt"),
+            ] {
+                let Ok(Entry::File(file)) = open(folder, name.as_ref()) else {
+                    panic!("{name}")
+                };
+                assert_eq!(file.size, 7);
+                let (buffer, count) = file.read_at(3, vec![0; 10]).unwrap();
+                assert_eq!(&buffer[..count], b"tent");
+                assert_eq!(
+                    file.read_at(u64::MAX - 1, vec![0; 1]).map(|read| read.1).unwrap_or(0),
+                    0
+                );
+            }
+            fs::remove_dir_all(&base).unwrap();
+        })
+        .unwrap();
+    }
+}
