@@ -6,7 +6,7 @@
 use super::chunk::{Message, id};
 use super::connection::{Connection, Io};
 use super::handshake::{S0S1S2_BYTES, client};
-use super::message::{Command, CommandName, Control, Level, Status, StatusCode, UserControl, kind};
+use super::message::{Command, CommandName, Control, Level, Status, StatusCode, UserControl, kind, shown};
 use crate::kernel::error::{Error, Result, Wrap};
 use crate::kernel::error_code::ErrorCode;
 use crate::protocol::amf0::{Object, Value};
@@ -49,9 +49,9 @@ impl<T> Reply<T> {
         match self {
             Reply::Accepted(value) => Ok(value),
             Reply::Refused(status) => {
-                let description = status.description.escape_debug();
+                let description = shown(&status.description);
                 let (code, target) = match &status.redirect {
-                    Some(redirect) => (ErrorCode::RtmpRedirect, redirect.tc_url.escape_debug().to_string()),
+                    Some(redirect) => (ErrorCode::RtmpRedirect, shown(&redirect.tc_url)),
                     None => (code, String::new()),
                 };
                 let text = format!("the server refused: {} ({description}) {target}", status.code);

@@ -87,14 +87,20 @@ macro_rules! wire_names {
         }
 
         impl std::fmt::Display for $name {
-            /// The text, escaped: it is the peer's.
+            /// The text, escaped and cut short: it is the peer's.
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                write!(f, "{}", self.as_str().escape_debug())
+                f.write_str(&super::shown(self.as_str()))
             }
         }
     };
 }
 use wire_names;
+
+/// A peer's text for an error message or a log line: escaped, and no longer than a line can hold.
+pub(in crate::protocol::rtmp) fn shown(text: &str) -> String {
+    const LONGEST: usize = 200;
+    text.chars().take(LONGEST).flat_map(char::escape_debug).collect()
+}
 
 /// The AMF0 values of a command or data message. AMF3 messages as senders use them are a zero byte, then AMF0; the zero
 /// is the marker of a number, which neither kind of message begins with.
