@@ -6,6 +6,7 @@
 mod codec;
 mod config;
 mod flv;
+mod http;
 mod message;
 mod rtmp;
 mod session;
@@ -37,6 +38,8 @@ pub const TARGETS: &[Target] = &[
     target("flv_video", flv::video),
     target("handshake", rtmp::handshake),
     target("hevc", codec::hevc),
+    target("http_fields", http::fields),
+    target("http_request", http::request),
     target("message", message::message),
     target("nal_units", codec::nal_units),
     target("proxy_prefix", rtmp::proxy_prefix),
