@@ -241,6 +241,10 @@ impl Source {
 
     pub(super) fn remove_cursor(&self, cursor: &Rc<Cursor>) {
         self.cursors.borrow_mut().retain(|other| !Rc::ptr_eq(other, cursor));
+        if self.consumer_count() == 0 {
+            // It ends with the last player.
+            self.courier.wake();
+        }
         self.idle_since.set(Moment::now());
     }
 

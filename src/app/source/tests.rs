@@ -385,6 +385,21 @@ fn what_the_socket_does_not_take_is_the_coroutines_matter() {
 }
 
 #[test]
+fn the_courier_ends_with_the_last_player() {
+    run(|| {
+        let (source, publication) = source(play());
+        let player = Player::join(&source);
+        publication.push(video(0, true, 10));
+        coroutine::sleep(Duration::from_millis(5));
+        assert!(source.courier().runs());
+        drop(player);
+        coroutine::sleep(Duration::from_millis(5));
+        assert!(!source.courier().runs());
+    })
+    .unwrap();
+}
+
+#[test]
 fn one_publisher_at_a_time() {
     run(|| {
         let (source, publication) = source(play());
