@@ -283,6 +283,74 @@ impl<'c, 's> Exchange<'c, 's> {
         }
     }
 
+    /// Offers a part of the answer's body to the socket, without waiting; gives a copy of what it did not take, for
+    /// [`Exchange::write_rest`]. To be called for bodies without an announced length, after [`Exchange::flush`].
+    ///
+    /// # Errors
+    /// [`ErrorCode::SocketWrite`].
+    pub fn offer(&mut self, data: &[u8]) -> Result<Vec<u8>> {
+        let Output::Open { framing, .. } = &self.output else {
+            return Ok(Vec::new());
+        };
+        if data.is_empty() {
+            return Ok(Vec::new());
+        }
+        match framing {
+            Framing::Exact(_) | Framing::NoBody => Ok(Vec::new()),
+            Framing::Chunked => self.offer_parts([chunk_line(data.len()).as_bytes(), data, CHUNK_END]),
+            Framing::UntilClose => self.offer_parts([data, &[], &[]]),
+        }
+    }
+
+    fn offer_parts(&self, parts: [&[u8]; 3]) -> Result<Vec<u8>> {
+        let sent = self.input.stream.try_write_vectored(&parts.map(IoSlice::new));
+        let mut taken = sent.io_wrap(ErrorCode::SocketWrite, || "write stream".into())?;
+        let mut rest = Vec::new();
+        for part in parts {
+            let skipped = taken.min(part.len());
+            rest.extend_from_slice(&part[skipped..]);
+            taken -= skipped;
+        }
+        Ok(rest)
+    }
+
+    /// Writes what [`Exchange::offer`] gave back. Yields.
+    ///
+    /// # Errors
+    /// As [`Exchange::reply`].
+    pub fn write_rest(&mut self, rest: &[u8]) -> Result<()> {
+        if rest.is_empty() {
+            return Ok(());
+        }
+        self.send(&mut [IoSlice::new(rest)])
+    }
+
+    /// What the peer sends while the answer goes on, without waiting: nothing, or some bytes.
+    ///
+    /// # Errors
+    /// [`ErrorCode::SocketClosed`] at the peer's end, [`ErrorCode::SocketRead`].
+    pub fn try_input(&mut self) -> Result<&mut BytesMut> {
+        let mut bytes = [0; READ_BYTES];
+        let read = self.input.stream.try_read(&mut bytes);
+        match read.io_wrap(ErrorCode::SocketRead, || "watch player".into())? {
+            Some(0) => return Err(Error::new(ErrorCode::SocketClosed, "player closed the connection")),
+            Some(count) => self.input.buffer.extend_from_slice(&bytes[..count]),
+            None => {}
+        }
+        Ok(&mut self.input.buffer)
+    }
+
+    /// Waits until the peer sends something or `deadline`. Yields.
+    ///
+    /// # Errors
+    /// [`ErrorCode::SocketRead`].
+    pub fn wait_input(&self, deadline: Moment) -> Result<()> {
+        let waited = self.input.stream.wait_readable(deadline);
+        waited
+            .map(drop)
+            .io_wrap(ErrorCode::SocketRead, || "watch player".into())
+    }
+
     /// Sends the head now if it was not yet. Yields.
     ///
     /// # Errors

@@ -122,6 +122,14 @@ impl Place {
         true
     }
 
+    /// How much media waits for the player.
+    pub fn waiting(&self) -> Duration {
+        let state = self.source.state();
+        let oldest = state.journal.from(self.next()).next().map(|(_, entry)| entry.clock);
+        let span = oldest.map_or(0, |oldest| state.clock.now() - oldest);
+        Duration::from_millis(span.try_into().unwrap_or(0))
+    }
+
     /// Whether a batch is due.
     pub fn is_due(&self, merged: MergedWrite) -> bool {
         let state = self.source.state();
