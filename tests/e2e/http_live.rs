@@ -119,7 +119,10 @@ fn ffmpeg_plays_flv() {
     let mut player = Ffmpeg::Debian.record(live.server.folder(), &[], &url, 3, &file);
     player.wait(20).ok();
     assert!(Ffmpeg::Debian.decode(live.server.folder(), &file) >= 70);
-    assert_eq!(codecs(&probe(live.server.folder(), &url)), ["h264", "aac"]);
+    let report = probe(live.server.folder(), &url);
+    let mut names = codecs(&report);
+    names.sort_unstable();
+    assert_eq!(names, ["aac", "h264"]);
 }
 
 #[test]
@@ -269,4 +272,188 @@ fn two_hundred_players_get_the_same_bytes() {
         player.wait(5);
         flv::assert_same_media(&sent, &flv::read(file), 30);
     }
+}
+
+/// The codecs that FFprobe finds, and how many pictures FFmpeg decodes without complaint, in what curl gets.
+fn look_at(live: &Live, target: &str, seconds: u32) -> (Vec<String>, usize) {
+    let file = live.fetch(target, seconds);
+    let report = probe(live.server.folder(), &file.to_string_lossy());
+    let names = codecs(&report).into_iter().map(str::to_owned).collect();
+    (names, Ffmpeg::Debian.decode(live.server.folder(), &file))
+}
+
+#[test]
+fn ts_starts_with_its_tables_and_decodes() {
+    let live = Live::with("http_remux { enabled on; mount [vhost]/[app]/[stream].ts; }");
+    let _publisher = live.publish(Sample::H264Aac, "s");
+    let (names, pictures) = look_at(&live, "/live/s.ts", 4);
+    assert_eq!(names, ["h264", "aac"]);
+    assert!(pictures >= 75, "{pictures} pictures");
+    let _hevc = publish(&live.server, Sample::HevcAac, &live.server.url("h"));
+    let file = live.fetch("/live/h.ts", 3);
+    let bytes = fs::read(&file).expect("what curl got");
+    // The PAT is the first packet: PID 0 with the start of a section.
+    assert_eq!(bytes[..3], [0x47, 0x40, 0x00]);
+    assert!(bytes.chunks(188).all(|packet| packet[0] == 0x47));
+    assert_eq!(
+        codecs(&probe(live.server.folder(), &file.to_string_lossy())),
+        ["hevc", "aac"]
+    );
+    let url = live.url("/live/s.ts");
+    let played = live.server.file("played.flv");
+    Ffmpeg::Debian
+        .record(live.server.folder(), &[], &url, 3, &played)
+        .wait(20)
+        .ok();
+    assert!(Ffmpeg::Debian.decode(live.server.folder(), &played) >= 70);
+}
+
+#[test]
+fn aac_comes_in_adts_with_the_seconds_that_are_kept() {
+    let live = Live::with("http_remux { enabled on; mount [vhost]/[app]/[stream].aac; fast_cache 3; }");
+    let _publisher = live.publish(Sample::H264Aac, "s");
+    std::thread::sleep(Duration::from_secs(3));
+    let file = live.fetch("/live/s.aac", 1);
+    let bytes = fs::read(&file).expect("what curl got");
+    let wanted = sent(Sample::H264Aac);
+    let wanted: Vec<&[u8]> = flv::media(&wanted, flv::AUDIO)
+        .iter()
+        .map(|payload| &payload[2..])
+        .collect();
+    let mut frames = Vec::new();
+    let mut rest = &bytes[..];
+    while let Some(header) = rest.get(..7) {
+        assert_eq!((header[0], header[1]), (0xff, 0xf1));
+        let length = usize::from(header[3] & 3) << 11 | usize::from(header[4]) << 3 | usize::from(header[5] >> 5);
+        let Some(frame) = rest.get(7..length) else { break };
+        frames.push(frame);
+        rest = &rest[length..];
+    }
+    // 43 frames make a second.
+    flv::assert_stretch("AAC", &wanted, &frames, 43 * 3);
+    assert!(frames.len() < 43 * 5, "{} frames", frames.len());
+    assert_eq!(codecs(&probe(live.server.folder(), &live.url("/live/s.aac"))), ["aac"]);
+}
+
+#[test]
+fn mp3_comes_frame_by_frame() {
+    let live = Live::with("http_remux { enabled on; mount [vhost]/[app]/[stream].mp3; }");
+    let _publisher = live.publish(Sample::H264Mp3, "s");
+    let (names, _) = look_at(&live, "/live/s.mp3", 3);
+    assert_eq!(names, ["mp3"]);
+}
+
+#[test]
+fn a_mount_of_no_known_format_is_refused() {
+    let folder = crate::support::workdir::WorkDir::new("server");
+    let (port, web) = (Port::free(), Port::free());
+    let file = folder.join("srs.conf");
+    let text = format!(
+        "http_server {{ enabled on; listen {}; }}\nvhost a {{ http_remux {{ enabled on; mount [vhost]/[app]/[stream].mp4; }} }}\n",
+        web.number()
+    );
+    fs::write(
+        &file,
+        format!(
+            "listen 127.0.0.1:{};\ndaemon off;\nsrs_log_tank console;\npid srs.pid;\nmax_connections 100;\n{text}",
+            port.number()
+        ),
+    )
+    .expect("write the configuration");
+    let mut command = Command::new(crate::support::server::PROGRAM);
+    command.arg("-c").arg(&file).current_dir(&*folder);
+    let ended = run("srs", &folder, 10, &mut command);
+    assert!(
+        !ended.status.success() && ended.output.contains(".mp4"),
+        "{}",
+        ended.output
+    );
+}
+
+/// Sends a masked frame.
+fn send_frame(stream: &mut TcpStream, first: u8, payload: &[u8]) {
+    let mask = [1, 2, 3, 4];
+    let mut frame = vec![first, 0x80 | payload.len() as u8];
+    frame.extend(mask);
+    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    stream.write_all(&frame).expect("send a frame");
+}
+
+/// Reads a server's frame: its first byte and its payload.
+fn read_frame(stream: &mut TcpStream) -> (u8, Vec<u8>) {
+    let mut head = [0; 2];
+    stream.read_exact(&mut head).expect("a frame");
+    let mut read = |count: usize| {
+        let mut bytes = vec![0; count];
+        stream.read_exact(&mut bytes).expect("more of a frame");
+        bytes
+    };
+    let length = match head[1] {
+        126 => read(2).iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)),
+        127 => read(8).iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)),
+        short => usize::from(short),
+    };
+    (head[0], read(length))
+}
+
+fn open_websocket(live: &Live, target: &str) -> (TcpStream, String) {
+    let mut stream = TcpStream::connect(("127.0.0.1", live.port.number())).expect("connect");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .expect("a time limit");
+    let request = format!(
+        "GET {target} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).expect("ask");
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).expect("a head");
+        head.push(byte[0]);
+    }
+    (stream, String::from_utf8_lossy(&head).into_owned())
+}
+
+#[test]
+fn flv_comes_over_websocket() {
+    let live = Live::start();
+    let _publisher = live.publish(Sample::H264Aac, "s");
+    let (mut stream, head) = open_websocket(&live, "/live/s.flv");
+    assert!(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"), "{head}");
+    assert!(
+        head.contains("\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"),
+        "{head}"
+    );
+    send_frame(&mut stream, 0x89, b"are you there");
+    let (mut bytes, mut pongs) = (Vec::new(), 0);
+    while bytes.len() < 60_000 {
+        match read_frame(&mut stream) {
+            (0x82, payload) => bytes.extend(payload),
+            (0x8a, payload) => {
+                assert_eq!(payload, b"are you there");
+                pongs += 1;
+            }
+            (first, payload) => panic!("frame {first:#x} of {} bytes", payload.len()),
+        }
+    }
+    assert_eq!(pongs, 1);
+    let file = live.server.file("socket.flv");
+    fs::write(&file, &bytes).expect("write what came");
+    flv::assert_same_media(&sent(Sample::H264Aac), &flv::read(&file), 20);
+    send_frame(&mut stream, 0x88, &1000u16.to_be_bytes());
+    while read_frame(&mut stream).0 != 0x88 {}
+    assert_eq!(stream.read(&mut [0]).expect("an end"), 0);
+}
+
+#[test]
+fn websocket_players_end_with_their_publisher() {
+    let live = Live::start();
+    let (mut stream, _) = open_websocket(&live, "/live/s.flv");
+    let mut publisher = live.publish(Sample::H264Aac, "s");
+    assert_eq!(read_frame(&mut stream).0, 0x82);
+    publisher.signal(nix::sys::signal::Signal::SIGTERM);
+    publisher.wait(5);
+    let last = std::iter::repeat_with(|| read_frame(&mut stream)).find(|frame| frame.0 != 0x82);
+    assert_eq!(last, Some((0x88, 1000u16.to_be_bytes().to_vec())));
 }

@@ -43,7 +43,12 @@ pub struct Place {
 impl Place {
     /// Joins the source at its newest keyframe.
     pub fn join(source: &Rc<Source>) -> Self {
-        let cursor = Rc::new(Cursor::at(source.start_number()));
+        Place::join_at(source, source.start_number())
+    }
+
+    /// Joins the source with message `number`.
+    pub fn join_at(source: &Rc<Source>, number: u64) -> Self {
+        let cursor = Rc::new(Cursor::at(number));
         source.add_cursor(&cursor);
         Place {
             source: source.clone(),

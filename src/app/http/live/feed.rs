@@ -4,8 +4,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::app::config::section::http_remux::{Format, HttpRemux};
-use crate::app::source::{FlvConsumer, Place, Source, Tracks};
+use crate::app::source::{AudioConsumer, FlvConsumer, Place, Source, Tracks, TsConsumer};
 use crate::core::clock::Moment;
+use crate::kernel::codec::AudioCodec;
 use crate::kernel::flv::mux::file_start;
 
 /// How long a player waits for the stream's other track before its file header tells that there is none.
@@ -15,19 +16,29 @@ const SETTLE: Duration = Duration::from_millis(350);
 pub enum Feed {
     /// FLV: a file header, then tags.
     Flv(FlvFeed),
+    /// MPEG transport packets.
+    Ts(TsConsumer),
+    /// Bare sound.
+    Audio(AudioConsumer),
 }
 
 impl Feed {
     /// Joins the stream.
     pub fn join(source: &Rc<Source>, remux: &HttpRemux, format: Format) -> Self {
-        let _ = format;
-        Feed::Flv(FlvFeed::join(source, remux))
+        match format {
+            Format::Flv => Feed::Flv(FlvFeed::join(source, remux)),
+            Format::Ts => Feed::Ts(TsConsumer::join(source)),
+            Format::Aac => Feed::Audio(AudioConsumer::join(source, AudioCodec::Aac)),
+            Format::Mp3 => Feed::Audio(AudioConsumer::join(source, AudioCodec::Mp3)),
+        }
     }
 
     /// The player's place.
     pub fn place(&self) -> &Place {
         match self {
             Feed::Flv(feed) => &feed.consumer.place,
+            Feed::Ts(consumer) => &consumer.place,
+            Feed::Audio(consumer) => &consumer.place,
         }
     }
 
@@ -35,6 +46,8 @@ impl Feed {
     pub fn take_batch(&mut self, out: &mut Vec<u8>) -> u64 {
         match self {
             Feed::Flv(feed) => feed.take_batch(out),
+            Feed::Ts(consumer) => consumer.take_batch(out),
+            Feed::Audio(consumer) => consumer.take_batch(out),
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::protocol::http::request::Method;
 use crate::protocol::http::response::ResponseHead;
 use crate::protocol::http::status::Status;
 use crate::protocol::rtmp::url::{RTMP_PORT, StreamUrl};
+use crate::protocol::websocket;
 
 /// What all players share.
 #[derive(Default)]
@@ -114,7 +115,17 @@ fn play(exchange: &mut Exchange<'_, '_>, vhost: &Rc<Vhost>, url: &StreamUrl, for
     // This fails only if the peer has gone already, which the first read tells.
     let _ = exchange.stream().set_nodelay(nodelay);
     exchange.close_afterwards();
-    exchange.begin(head(format), None);
+    if websocket::is_upgrade(&exchange.request.headers) {
+        match websocket::accept(&exchange.request.headers) {
+            Ok(accept) => exchange.begin_websocket(accept),
+            Err(error) => {
+                log::warn!("http player is refused, {}", error.summary());
+                return exchange.reply_status(Status::BAD_REQUEST);
+            }
+        }
+    } else {
+        exchange.begin(head(format), None);
+    }
     exchange.flush()?;
     let feed = Feed::join(&source, &vhost.http_remux, format);
     Player::new(exchange, &server, vhost, feed).play()

@@ -10,10 +10,12 @@ use crate::app::pithy::Progress;
 use crate::app::server::Server;
 use crate::app::source::MergedWrite;
 use crate::core::clock::Moment;
+use crate::core::coroutine;
 use crate::core::id::ContextId;
 use crate::core::limits::{HTTP_DRAIN_BYTES, LIVE_SCRATCH_BYTES};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::error_code::ErrorCode;
+use crate::protocol::websocket::{self, Opcode};
 
 /// How long a player waits at most before it looks whether a short batch is due after all.
 const LOOK: Duration = Duration::from_secs(1);
@@ -57,7 +59,9 @@ impl<'p, 'c, 's> Player<'p, 'c, 's> {
         let interval = self.server.config().pithy_print;
         let mut due = true;
         loop {
-            self.check_client()?;
+            if self.has_left()? {
+                return Ok(());
+            }
             let has_ended = self.has_ended();
             if due || has_ended {
                 self.send()?;
@@ -124,8 +128,37 @@ impl<'p, 'c, 's> Player<'p, 'c, 's> {
         }
     }
 
-    /// Players have nothing to say: a client that sends and sends is none.
-    fn check_client(&mut self) -> Result<()> {
+    /// Looks at what the client sent; gives whether it said goodbye.
+    fn has_left(&mut self) -> Result<bool> {
+        if self.exchange.is_websocket() {
+            return self.answer_frames();
+        }
+        self.check_silence().map(|()| false)
+    }
+
+    /// Answers pings; other messages are none of ours. Gives whether the client closes.
+    fn answer_frames(&mut self) -> Result<bool> {
+        let input = self.exchange.try_input()?;
+        let is_idle = input.is_empty();
+        while let Some(frame) = websocket::take_frame(self.exchange.unread())? {
+            match frame.opcode {
+                Opcode::Close => return Ok(true),
+                Opcode::Ping => {
+                    let pong = websocket::control_frame(Opcode::Pong, &frame.payload);
+                    self.exchange.write_rest(&pong)?;
+                }
+                Opcode::Pong | Opcode::Text | Opcode::Binary | Opcode::Continuation => {}
+            }
+        }
+        if !is_idle {
+            // A client that always has another frame shall not keep the others from their turn.
+            coroutine::yield_now();
+        }
+        Ok(false)
+    }
+
+    /// Players have nothing to say over plain HTTP: a client that sends and sends is none.
+    fn check_silence(&mut self) -> Result<()> {
         let input = self.exchange.try_input()?;
         if input.len() > HTTP_DRAIN_BYTES {
             let text = format!("player sent {} bytes that nobody asked for", input.len());
