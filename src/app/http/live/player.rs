@@ -97,7 +97,7 @@ impl<'p, 'c, 's> Player<'p, 'c, 's> {
     /// Whether the publisher who was seen is gone. Another one may have come since; its players are those who ask again.
     fn has_ended(&mut self) -> bool {
         let publisher = self.feed.place().source().publisher();
-        let known = self.publisher.clone();
+        let known = self.publisher;
         if known.is_none() {
             self.publisher = publisher;
             return false;
