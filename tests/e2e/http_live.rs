@@ -7,13 +7,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 use crate::support::clients::{Ffmpeg, codecs, probe};
 use crate::support::flv::{self, Tag};
 use crate::support::media::Sample;
 use crate::support::port::Port;
 use crate::support::program::{Program, run};
-use crate::support::server::{Server, Setup};
+use crate::support::server::{PROGRAM, Server, Setup};
 use crate::support::wait::wait_for;
+use crate::support::workdir::WorkDir;
 
 struct Live {
     server: Server,
@@ -58,7 +61,7 @@ impl Live {
 
     /// What curl gets within so many seconds.
     fn fetch(&self, target: &str, seconds: u32) -> PathBuf {
-        let file = self.server.file(&format!("got-{}", fastrand_name(target)));
+        let file = self.server.file(&format!("got-{}", file_name(target)));
         let mut command = Command::new("curl");
         command.args(["-sS", "-N", "-o"]).arg(&file);
         command.args(["--max-time", &seconds.to_string(), &self.url(target)]);
@@ -68,7 +71,7 @@ impl Live {
     }
 }
 
-fn fastrand_name(target: &str) -> String {
+fn file_name(target: &str) -> String {
     target.replace(['/', '?', '=', '&'], "-")
 }
 
@@ -163,7 +166,7 @@ fn a_player_waits_for_its_publisher_and_ends_with_it() {
     std::thread::sleep(Duration::from_secs(1));
     let mut publisher = live.publish(Sample::H264Aac, "later");
     wait_for_bytes(&file, 20_000);
-    publisher.signal(nix::sys::signal::Signal::SIGTERM);
+    publisher.signal(Signal::SIGTERM);
     publisher.wait(5);
     // With the end of the body, so curl does not complain.
     player.wait(5).ok();
@@ -265,7 +268,7 @@ fn two_hundred_players_get_the_same_bytes() {
     std::thread::sleep(Duration::from_secs(5));
     for (player, _) in &mut players {
         assert!(player.is_running());
-        player.signal(nix::sys::signal::Signal::SIGTERM);
+        player.signal(Signal::SIGTERM);
     }
     let sent = sent(Sample::H264Aac);
     for (player, file) in &mut players {
@@ -345,7 +348,7 @@ fn mp3_comes_frame_by_frame() {
 
 #[test]
 fn a_mount_of_no_known_format_is_refused() {
-    let folder = crate::support::workdir::WorkDir::new("server");
+    let folder = WorkDir::new("server");
     let (port, web) = (Port::free(), Port::free());
     let file = folder.join("srs.conf");
     let text = format!(
@@ -360,7 +363,7 @@ fn a_mount_of_no_known_format_is_refused() {
         ),
     )
     .expect("write the configuration");
-    let mut command = Command::new(crate::support::server::PROGRAM);
+    let mut command = Command::new(PROGRAM);
     command.arg("-c").arg(&file).current_dir(&*folder);
     let ended = run("srs", &folder, 10, &mut command);
     assert!(
@@ -452,8 +455,45 @@ fn websocket_players_end_with_their_publisher() {
     let (mut stream, _) = open_websocket(&live, "/live/s.flv");
     let mut publisher = live.publish(Sample::H264Aac, "s");
     assert_eq!(read_frame(&mut stream).0, 0x82);
-    publisher.signal(nix::sys::signal::Signal::SIGTERM);
+    publisher.signal(Signal::SIGTERM);
     publisher.wait(5);
     let last = std::iter::repeat_with(|| read_frame(&mut stream)).find(|frame| frame.0 != 0x82);
     assert_eq!(last, Some((0x88, 1000u16.to_be_bytes().to_vec())));
+}
+
+#[test]
+fn old_clients_get_the_bare_bytes() {
+    let live = Live::start();
+    let _publisher = live.publish(Sample::H264Aac, "s");
+    let mut stream = TcpStream::connect(("127.0.0.1", live.port.number())).expect("connect");
+    stream.write_all(b"GET /live/s.flv HTTP/1.0\r\n\r\n").expect("ask");
+    let mut bytes = vec![0; 30_000];
+    stream.read_exact(&mut bytes).expect("an answer");
+    let head = bytes
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .expect("a head")
+        + 4;
+    assert!(!String::from_utf8_lossy(&bytes[..head]).contains("Transfer-Encoding"));
+    let file = live.server.file("old.flv");
+    fs::write(&file, &bytes[head..]).expect("write what came");
+    flv::assert_same_media(&sent(Sample::H264Aac), &flv::read(&file), 5);
+}
+
+#[test]
+fn clients_that_do_not_listen_but_talk_are_cut_off() {
+    let live = Live::start();
+    let _publisher = live.publish(Sample::H264Aac, "s");
+    let mut stream = TcpStream::connect(("127.0.0.1", live.port.number())).expect("connect");
+    stream.write_all(b"GET /live/s.flv HTTP/1.1\r\n\r\n").expect("ask");
+    // The server closes while we send.
+    let _ = stream.write_all(&vec![b'x'; 1 << 20]);
+    live.server.wait_for_line(&["is cut off", "that nobody asked for"]);
+
+    let (mut stream, _) = open_websocket(&live, "/live/s.flv");
+    // A frame without a mask.
+    stream.write_all(&[0x82, 0]).expect("send a frame");
+    live.server.wait_for_line(&["is cut off", "not masked"]);
+    let file = live.fetch("/live/s.flv", 3);
+    flv::assert_same_media(&sent(Sample::H264Aac), &flv::read(&file), 20);
 }
