@@ -240,6 +240,7 @@ impl Server {
         self.sources.for_each(|source| {
             if let Some(vhost) = config.vhost(source.vhost()) {
                 source.set_play(Rc::new(vhost.play.clone()));
+                source.keep_sound(vhost.http_remux.kept_sound());
             }
         });
         log::info!("reload success");

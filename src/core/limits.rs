@@ -75,6 +75,10 @@ pub const HTTP_TRAILER_BYTES: usize = 8 << 10;
 pub const HTTP_DRAIN_BYTES: usize = 64 << 10;
 /// What is held of a file that is sent, bytes.
 pub const HTTP_PIECE_BYTES: usize = 64 << 10;
+/// The payload of one WebSocket frame of a client, bytes; players have nothing to say.
+pub const WEBSOCKET_FRAME_BYTES: usize = 16 << 10;
+/// The buffer in which batches for players are put together, bytes, where it is not larger for one large message.
+pub const LIVE_SCRATCH_BYTES: usize = 1 << 20;
 /// How far into a file sequence headers are looked for, bytes.
 pub const HTTP_FLV_SCAN_BYTES: u64 = 2 << 20;
 

@@ -1,5 +1,6 @@
 //! A virtual host: the settings of the streams under one name.
 
+use super::http_remux::HttpRemux;
 use super::http_static::HttpStatic;
 use super::play::Play;
 use super::publish::Publish;
@@ -39,6 +40,8 @@ pub struct Vhost {
     pub security: Security,
     /// Files that are served over HTTP.
     pub http_static: HttpStatic,
+    /// Live streams that are served over HTTP.
+    pub http_remux: HttpRemux,
 }
 
 impl Vhost {
@@ -61,6 +64,7 @@ impl Vhost {
             refer: Refer::read(&vhost.section("refer")),
             security: Security::read(&vhost.section("security")),
             http_static: HttpStatic::read(name, &vhost.section("http_static")),
+            http_remux: HttpRemux::read(&vhost.section("http_remux")),
         }
     }
 }

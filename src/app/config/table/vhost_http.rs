@@ -9,21 +9,21 @@ rows! {
         "URL prefix, [vhost] replaced" "[vhost] of default vhost: all hosts";
     "vhost.http_static.dir"            Text      "./objs/nginx/html" own   restart Live "2+" built
         "Folder of this mount";
-    "vhost.http_remux"                 Block     "-"        none  restart Live "2+" unbuilt
+    "vhost.http_remux"                 Block     "-"        none  restart Live "2+" built
         "HTTP-FLV/TS/MP3/AAC streaming section" "at most one block per vhost, disabled ones count";
-    "vhost.http_remux.enabled"         Flag      "off"      own   restart Live "2+" unbuilt
+    "vhost.http_remux.enabled"         Flag      "off"      own   restart Live "2+" built
         "Serve live streams over HTTP";
-    "vhost.http_remux.fast_cache"      FractionalSeconds "0"        own   reload  Live "2+" unbuilt
+    "vhost.http_remux.fast_cache"      FractionalSeconds "0"        own   reload  Live "2+" built
         "Audio cache for mp3 and aac" "new streams";
-    "vhost.http_remux.drop_if_not_match" Flag      "on"       own   reload  Live "5+" unbuilt
+    "vhost.http_remux.drop_if_not_match" Flag      "on"       own   reload  Live "5+" built
         "Drop packets outside has_audio/has_video" "new players";
-    "vhost.http_remux.has_audio"       Flag      "on"       own   reload  Live "5+" unbuilt
+    "vhost.http_remux.has_audio"       Flag      "on"       own   reload  Live "5+" built
         "Declare audio in FLV/TS" "new players";
-    "vhost.http_remux.has_video"       Flag      "on"       own   reload  Live "5+" unbuilt
+    "vhost.http_remux.has_video"       Flag      "on"       own   reload  Live "5+" built
         "Declare video in FLV/TS" "new players";
-    "vhost.http_remux.guess_has_av"    Flag      "on"       own   reload  Live "5+" unbuilt
+    "vhost.http_remux.guess_has_av"    Flag      "on"       own   reload  Live "5+" built
         "Detect A/V presence from stream" "new players; off: use has_audio/has_video";
-    "vhost.http_remux.mount"           Text      "[vhost]/[app]/[stream].flv" own   restart Live "2+" unbuilt
+    "vhost.http_remux.mount"           Text      "[vhost]/[app]/[stream].flv" own   restart Live "2+" built
         "URL template; extension picks format" ".flv .ts .mp3 .aac; other extension: error 4004";
     "vhost.http_remux.hstrs"           Flag      "on"       none  restart Deprecated "2" built
         "HTTP play triggers edge pull" "now dropped, always on";
