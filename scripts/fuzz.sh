@@ -20,7 +20,8 @@ fuzz() {
     # What is found on the way goes to the first folder, which is not committed; the second is only read.
     mkdir -p "fuzz/corpus/$name"
     cargo +nightly fuzz run "$name" "fuzz/corpus/$name" "tests/fixtures/fuzz/$name" -- \
-        -max_total_time="$seconds" -max_len=16384 -timeout=10 -rss_limit_mb=1024 -print_final_stats=0 -verbosity=0
+        -max_total_time="$seconds" -max_len=16384 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0 2>&1 |
+        sed '/# Uses/d; /ecommended dictionary/d'
 }
 
 case $target in

@@ -24,9 +24,9 @@ pub const FLV_MOD_EX_CHAIN: usize = 8;
 pub const FLV_FILE_HEADER_BYTES: u32 = 4096;
 /// Bytes of the proxy prefix before the RTMP handshake.
 pub const RTMP_PROXY_BYTES: usize = 1024;
-/// Payload bytes that one stream's GOP may hold for new players; a larger one is not kept.
+/// Bytes that one stream's GOP may hold for new players, with what each message costs; a larger one is not kept.
 pub const SOURCE_GOP_BYTES: usize = 48 << 20;
-/// Payload bytes of one stream that wait for slow players, whatever its timestamps say.
+/// Bytes of one stream that wait for slow players, with what each message costs, whatever its timestamps say.
 pub const SOURCE_JOURNAL_BYTES: usize = 96 << 20;
 /// Metadata and sequence headers kept for new players of one stream, over all its tracks.
 pub const SOURCE_HEADERS: usize = 32;

@@ -46,10 +46,10 @@ fn any_order_of_coming_and_going_leaves_nothing_behind() {
             .collect();
         let reaper = scope.spawn(|| stage.reap(Rng::with_seed(seed)));
         let patient = scope.spawn(|| a_player_outlives_the_clean_up(server.port()));
-        actors
-            .into_iter()
-            .for_each(|actor| actor.join().expect("an actor (see above)"));
+        let played: Vec<_> = actors.into_iter().map(|actor| actor.join()).collect();
+        // Before anything can panic, since the scope waits for the reaper.
         stage.over.store(true, Ordering::Relaxed);
+        assert!(played.iter().all(Result::is_ok), "an actor failed (see above)");
         reaper.join().expect("the reaper");
         patient.join().expect("the patient player (see above)");
     });

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::{SysconfVar, sysconf};
 
+use crate::support::amf::Amf;
 use crate::support::bystander::numbered_header;
 use crate::support::flv::{Tag, VIDEO};
-use crate::support::rtmp::Rtmp;
+use crate::support::rtmp::{Message, Rtmp, USER_CONTROL};
 use crate::support::server::{Server, Setup};
 use crate::support::wait::wait_for;
 
@@ -249,4 +250,56 @@ fn assert_nothing_is_left(server: &Server, files: usize, expected: u32) {
     });
     assert_eq!(server.next_coroutine_count(), expected, "coroutines are left");
     server.wait_for_line(&["idle sources, 0 are left"]);
+}
+
+/// Publishes with `send` to a player that has paused; gives by how many kilobytes the server grows.
+fn growth_for_a_paused_player(send: impl FnOnce(&mut Rtmp)) -> u64 {
+    let server = Server::start();
+    let publisher = Rtmp::connect(server.port(), "live").and_then(|client| client.publish("live", "still"));
+    let mut publisher = publisher.expect("publish");
+    publisher.send_tag(&numbered_header()).expect("send the header");
+    let player = Rtmp::connect(server.port(), "live").and_then(|client| client.play("still"));
+    let mut player = player.expect("play");
+    let arguments = [Amf::Null, Amf::Boolean(true), Amf::Number(0.0)];
+    player.command("pause", 0.0, 1, &arguments).expect("pause");
+    player.status("NetStream.Pause.Notify").expect("the player pauses");
+    let before = Usage::of(&server);
+    send(&mut publisher);
+    // All of it has been taken when an answer comes to what is said after it.
+    publisher
+        .send(2, USER_CONTROL, 0, 0, &[0, 6, 0, 0, 0, 7])
+        .expect("ping");
+    let pong = |message: &Message| message.kind == USER_CONTROL && message.payload == [0, 7, 0, 0, 0, 7];
+    publisher.receive_until(pong).expect("the server's answer to a ping");
+    let grown = Usage::of(&server).kilobytes - before.kilobytes;
+    println!("the server grew by {grown} kB");
+    grown
+}
+
+/// Queues are bounded by time, and this stream's time stands still.
+#[test]
+fn frames_without_time_are_bounded_by_their_bytes() {
+    let grown = growth_for_a_paused_player(|publisher| {
+        let payload = [&[0x27, 1, 0, 0, 0][..], &[1; 80_000]].concat();
+        let tag = Tag {
+            kind: VIDEO,
+            timestamp: 0,
+            payload,
+        };
+        (0..4000).for_each(|_| publisher.send_tag(&tag).expect("publish a frame"));
+    });
+    assert!(grown < 200_000, "320 MB are kept as {grown} kB");
+}
+
+/// A chunk of two bytes is a whole message, for which the server keeps more than a hundred.
+#[test]
+fn small_messages_without_time_are_bounded_by_what_they_cost() {
+    let grown = growth_for_a_paused_player(|publisher| {
+        publisher
+            .send_raw(&[6, 0, 0, 0, 0, 0, 1, VIDEO, 1, 0, 0, 0, 0x27])
+            .expect("publish");
+        let messages = [0xc6, 0x27].repeat(50_000);
+        (0..40).for_each(|_| publisher.send_raw(&messages).expect("publish small messages"));
+    });
+    assert!(grown < 200_000, "2,000,000 messages of one byte are kept as {grown} kB");
 }
