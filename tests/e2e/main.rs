@@ -12,6 +12,7 @@ mod connect;
 mod gop_cache;
 mod gstreamer;
 mod hostile;
+mod http_hooks;
 mod http_static;
 mod init_script;
 mod nginx_peer;

@@ -98,7 +98,7 @@ impl Hooks {
 
     /// Tells where statistics ids of streams are found.
     pub fn set_stream_ids(&self, ids: StreamIds) {
-        self.stream_ids.replace(ids);
+        *self.stream_ids.borrow_mut() = ids;
     }
 
     /// Waits until all ends are told, or `deadline`. Yields.
