@@ -23,6 +23,9 @@ const EVENTS: [&str; 6] = [
     "on_stop",
 ];
 
+/// What is answered to a call of this target; `None` is nothing, for ever.
+type Answer = fn(&str) -> Option<String>;
+
 /// What was asked: the target and the body as text.
 type Asked = Arc<Mutex<Vec<(String, String)>>>;
 
@@ -33,7 +36,7 @@ struct Callbacks {
 }
 
 impl Callbacks {
-    fn start(answer: fn(&str) -> Option<String>) -> Self {
+    fn start(answer: Answer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("listen for callbacks");
         let port = listener.local_addr().expect("the port of callbacks").port();
         let asked = Asked::default();
@@ -79,7 +82,7 @@ impl Callbacks {
     }
 }
 
-fn serve(mut stream: TcpStream, asked: &Asked, answer: fn(&str) -> Option<String>) {
+fn serve(mut stream: TcpStream, asked: &Asked, answer: Answer) {
     let mut reader = BufReader::new(stream.try_clone().expect("a second handle"));
     let (mut line, mut length) = (String::new(), 0);
     reader.read_line(&mut line).expect("a request line");
@@ -167,7 +170,7 @@ fn a_publisher_and_a_player_are_told_in_order() {
 
 #[test]
 fn a_refused_publisher_is_told_and_closed() {
-    let answers: [(fn(&str) -> Option<String>, &str); 4] = [
+    let answers: [(Answer, &str); 4] = [
         (
             |target| {
                 Some(if target.contains("publish") {
