@@ -3,6 +3,7 @@
 //! A connection is one coroutine that reads a request, finds its [`router::Handler`] and lets it answer through an
 //! [`Exchange`]; the next request follows while both sides want it. What is new to serve becomes a handler.
 
+pub mod client;
 pub mod conn;
 mod cors;
 pub mod exchange;

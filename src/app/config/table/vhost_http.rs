@@ -27,21 +27,21 @@ rows! {
         "URL template; extension picks format" ".flv .ts .mp3 .aac; other extension: error 4004";
     "vhost.http_remux.hstrs"           Flag      "on"       none  restart Deprecated "2" built
         "HTTP play triggers edge pull" "now dropped, always on";
-    "vhost.http_hooks"                 Block     "-"        none  reload  Live "1+" unbuilt
+    "vhost.http_hooks"                 Block     "-"        none  reload  Live "1+" built
         "HTTP callbacks section";
-    "vhost.http_hooks.enabled"         Flag      "off"      own   reload  Live "1+" unbuilt
+    "vhost.http_hooks.enabled"         Flag      "off"      own   reload  Live "1+" built
         "Send callbacks";
-    "vhost.http_hooks.on_connect"      List      "-"        own   reload  Live "1+" unbuilt
+    "vhost.http_hooks.on_connect"      List      "-"        own   reload  Live "1+" built
         "URLs called at RTMP connect" ["http://127.0.0.1:8085/api/v1/clients"];
-    "vhost.http_hooks.on_close"        List      "-"        own   reload  Live "1+" unbuilt
+    "vhost.http_hooks.on_close"        List      "-"        own   reload  Live "1+" built
         "URLs called at connection end" ["http://127.0.0.1:8085/api/v1/clients"];
-    "vhost.http_hooks.on_publish"      List      "-"        own   reload  Live "1+" unbuilt
+    "vhost.http_hooks.on_publish"      List      "-"        own   reload  Live "1+" built
         "URLs called before publish" ["http://127.0.0.1:8085/api/v1/streams"];
-    "vhost.http_hooks.on_unpublish"    List      "-"        own   reload  Live "1+" unbuilt
+    "vhost.http_hooks.on_unpublish"    List      "-"        own   reload  Live "1+" built
         "URLs called after publish ends" ["http://127.0.0.1:8085/api/v1/streams"];
-    "vhost.http_hooks.on_play"         List      "-"        own   reload  Live "1+" unbuilt
+    "vhost.http_hooks.on_play"         List      "-"        own   reload  Live "1+" built
         "URLs called before play" ["http://127.0.0.1:8085/api/v1/sessions"];
-    "vhost.http_hooks.on_stop"         List      "-"        own   reload  Live "1+" unbuilt
+    "vhost.http_hooks.on_stop"         List      "-"        own   reload  Live "1+" built
         "URLs called after play ends" ["http://127.0.0.1:8085/api/v1/sessions"];
     "vhost.http_hooks.on_dvr"          List      "-"        own   reload  Live "2+" unbuilt
         "URLs called per finished DVR file" ["http://127.0.0.1:8085/api/v1/dvrs"];
