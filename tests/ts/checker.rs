@@ -173,6 +173,10 @@ impl Checker {
             ensure((1..=9000).contains(&step), || format!("PCR steps by {step} ticks"))?;
         }
         if jump {
+            // What comes before it keeps the old clock.
+            for pid in self.open.keys().copied().collect::<Vec<_>>() {
+                self.close(pid)?;
+            }
             self.last_decoding.clear();
         }
         self.report.clock.push((clock, jump));

@@ -163,6 +163,8 @@ pub struct Group {
     pub start: i64,
     /// When the last one ends.
     end: i64,
+    /// The first picture after the first frame, ticks.
+    waits_since: Option<i64>,
     /// The longest, ticks.
     limit: i64,
 }
@@ -181,6 +183,7 @@ impl Group {
             bytes: Vec::new(),
             start: 0,
             end: 0,
+            waits_since: None,
             limit: i64::from(limit_ms) * TICKS_PER_MS,
         }
     }
@@ -213,9 +216,20 @@ impl Group {
         self.end - self.start + span.ticks() > limit || self.bytes.len() >= Self::BYTES_MAX
     }
 
-    /// Whether it waits for frames that do not come, since pictures are at `now` already.
-    pub fn is_stale(&self, now: i64) -> bool {
-        !self.bytes.is_empty() && now - self.start > 2 * self.limit
+    /// Told each picture's time while it waits: whether frames do not come any more. The pictures' clock is used, as that
+    /// of the sound may be far behind it.
+    pub fn is_stale(&mut self, picture: i64) -> bool {
+        if self.bytes.is_empty() {
+            return false;
+        }
+        let since = *self.waits_since.get_or_insert(picture);
+        picture - since > 2 * self.limit
+    }
+
+    /// Forgets what is written.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.waits_since = None;
     }
 }
 
@@ -293,7 +307,9 @@ mod tests {
         // The sixth would be beyond 120 ms.
         assert_eq!(frames, 5);
         assert!(!group.takes(6 * 2090 + 1800, 300) && !group.takes(5 * 2090, 40_000));
-        assert!(group.is_stale(21_601) && !group.is_stale(21_600));
+        assert!(!group.is_stale(90_000) && !group.is_stale(111_600) && group.is_stale(111_601));
+        group.clear();
+        assert!(!group.is_stale(900_000) && group.takes(900_000, 40_000));
         let mut single = Group::new(0);
         single.push(0, span, &aac(), &[1]).unwrap();
         assert!(single.is_full(span, false));

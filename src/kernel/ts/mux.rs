@@ -22,7 +22,8 @@ const KEPT_UNIT_BYTES: usize = 1 << 20;
 /// How a [`Muxer`] works.
 #[derive(Clone, Copy, Debug)]
 pub struct MuxerOptions {
-    /// Sound that the program map tells until a message shows what there is; none tells nothing before.
+    /// Sound that the program map tells until a message shows what there is; none tells nothing before. Where it is
+    /// known that MP3 comes, which has no sequence header, telling it spares the players a new map.
     pub audio: Option<AudioCodec>,
     /// The same for pictures.
     pub video: Option<VideoCodec>,
@@ -206,7 +207,7 @@ impl Muxer {
         };
         pes::put_header(&mut self.unit, stream_id, stamps);
         self.unit.extend_from_slice(&self.audio.group.bytes);
-        self.audio.group.bytes.clear();
+        self.audio.group.clear();
         pes::finish(&mut self.unit);
         self.audio.packets.put_unit(out, adaptation, &self.unit);
         written
