@@ -163,6 +163,8 @@ pub struct Group {
     pub start: i64,
     /// When the last one ends.
     end: i64,
+    /// The first picture after the first frame, ticks.
+    waits_since: Option<i64>,
     /// The longest, ticks.
     limit: i64,
 }
@@ -170,6 +172,8 @@ pub struct Group {
 impl Group {
     /// A longer group makes sure that no length overflows, whatever the publisher sends.
     const BYTES_MAX: usize = 32 << 10;
+    /// The longest way between two clock references (2.7.2).
+    const CLOCK_TICKS: i64 = 100 * TICKS_PER_MS;
     /// How far a frame may be from where the frames before it end: what rounding and small jitter make.
     const TOLERANCE_TICKS: i64 = 20 * TICKS_PER_MS;
 
@@ -179,6 +183,7 @@ impl Group {
             bytes: Vec::new(),
             start: 0,
             end: 0,
+            waits_since: None,
             limit: i64::from(limit_ms) * TICKS_PER_MS,
         }
     }
@@ -201,14 +206,30 @@ impl Group {
         Ok(())
     }
 
-    /// Whether one more frame like the last would be too much.
-    pub fn is_full(&self, span: Span) -> bool {
-        self.end - self.start + span.ticks() > self.limit || self.bytes.len() >= Self::BYTES_MAX
+    /// Whether one more frame like the last would be too much; with the clock on its PES packets they come each 100 ms.
+    pub fn is_full(&self, span: Span, carries_clock: bool) -> bool {
+        let limit = if carries_clock {
+            self.limit.min(Self::CLOCK_TICKS)
+        } else {
+            self.limit
+        };
+        self.end - self.start + span.ticks() > limit || self.bytes.len() >= Self::BYTES_MAX
     }
 
-    /// Whether it waits for frames that do not come, since pictures are at `now` already.
-    pub fn is_stale(&self, now: i64) -> bool {
-        !self.bytes.is_empty() && now - self.start > 2 * self.limit
+    /// Told each picture's time while it waits: whether frames do not come any more. The pictures' clock is used, as that
+    /// of the sound may be far behind it.
+    pub fn is_stale(&mut self, picture: i64) -> bool {
+        if self.bytes.is_empty() {
+            return false;
+        }
+        let since = *self.waits_since.get_or_insert(picture);
+        picture - since > 2 * self.limit
+    }
+
+    /// Forgets what is written.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.waits_since = None;
     }
 }
 
@@ -274,20 +295,24 @@ mod tests {
     #[test]
     fn groups_are_bounded_by_time_and_bytes() {
         let span = aac().span(&[]).unwrap();
-        let mut group = Group::new(100);
+        let mut group = Group::new(120);
         let mut frames = 0;
-        while !group.is_full(span) {
+        while !group.is_full(span, false) {
             assert!(group.takes(frames * 2090, 300));
             group.push(frames * 2090, span, &aac(), &[0x21; 300]).unwrap();
             frames += 1;
+            // 4 x 23.2 ms, the fifth would be beyond 100 ms.
+            assert_eq!(group.is_full(span, true), frames >= 4);
         }
-        // 4 x 23.2 ms, the fifth would be beyond 100 ms.
-        assert_eq!(frames, 4);
-        assert!(!group.takes(5 * 2090 + 1800, 300) && !group.takes(4 * 2090, 40_000));
-        assert!(group.is_stale(18_001) && !group.is_stale(18_000));
+        // The sixth would be beyond 120 ms.
+        assert_eq!(frames, 5);
+        assert!(!group.takes(6 * 2090 + 1800, 300) && !group.takes(5 * 2090, 40_000));
+        assert!(!group.is_stale(90_000) && !group.is_stale(111_600) && group.is_stale(111_601));
+        group.clear();
+        assert!(!group.is_stale(900_000) && group.takes(900_000, 40_000));
         let mut single = Group::new(0);
         single.push(0, span, &aac(), &[1]).unwrap();
-        assert!(single.is_full(span));
+        assert!(single.is_full(span, false));
         let mut heavy = Group::new(100_000);
         while heavy.takes(heavy.end, 8000) {
             heavy.push(heavy.end, span, &aac(), &[0; 8000]).unwrap();

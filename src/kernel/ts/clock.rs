@@ -125,13 +125,13 @@ impl Counted {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PcrSchedule {
     last: Option<i64>,
+    /// Time of the unit before.
+    unit: i64,
     /// The next unit carries it whatever the time is.
     wanted: bool,
 }
 
 impl PcrSchedule {
-    /// A unit carries the clock if the last one is as old as this.
-    const DUE_TICKS: i64 = 40 * TICKS_PER_MS;
     /// Where units come so seldom, packets with nothing but the clock go between them.
     const LONGEST_TICKS: i64 = 100 * TICKS_PER_MS;
     const FILL_TICKS: i64 = 90 * TICKS_PER_MS;
@@ -152,10 +152,13 @@ impl PcrSchedule {
         })
     }
 
-    /// Whether a unit at `now` carries the clock, which never goes back.
+    /// Whether a unit at `now` carries the clock, which never goes back: the next unit would be too late, if it is as far
+    /// away as the one before.
     pub fn is_due(&mut self, now: i64) -> bool {
+        let next = now + (now - self.unit).clamp(0, Self::LONGEST_TICKS);
+        self.unit = now;
         let due = match self.last {
-            Some(last) => now - last >= Self::DUE_TICKS || (self.wanted && now > last),
+            Some(last) => now > last && (self.wanted || next - last > Self::LONGEST_TICKS),
             None => true,
         };
         if due {
@@ -261,13 +264,17 @@ mod tests {
     fn the_program_clock_comes_in_time_and_never_goes_back() {
         let mut schedule = PcrSchedule::default();
         assert!(schedule.fill(0).is_none());
-        assert!(schedule.is_due(0) && !schedule.is_due(3000) && schedule.is_due(3600));
+        // 25 pictures a second: each second one carries it.
+        let carried = [0, 3600, 7200, 10_800, 14_400].map(|now| schedule.is_due(now));
+        assert_eq!(carried, [true, false, true, false, true]);
         schedule.want();
-        assert!(!schedule.is_due(3600) && !schedule.is_due(0) && schedule.is_due(3601));
+        assert!(!schedule.is_due(14_400) && !schedule.is_due(0) && schedule.is_due(14_401));
+        // 18 a second: each one.
+        assert!(schedule.is_due(19_401) && schedule.is_due(24_401));
         // A second without a picture: ten packets, 90 ms apart.
-        let times: Vec<i64> = std::iter::from_fn(|| schedule.fill(3601 + 90_000)).collect();
-        assert_eq!((times.len(), times[0], times[9]), (10, 3601 + 8100, 3601 + 81_000));
-        assert!(!schedule.jump(90_000) && schedule.jump(900_000) && schedule.jump(0));
+        let times: Vec<i64> = std::iter::from_fn(|| schedule.fill(24_401 + 90_000)).collect();
+        assert_eq!((times.len(), times[0], times[9]), (10, 24_401 + 8100, 24_401 + 81_000));
+        assert!(!schedule.jump(110_000) && schedule.jump(900_000) && schedule.jump(0));
         assert!(
             std::iter::from_fn(|| schedule.fill(i64::from(u32::MAX)))
                 .next()

@@ -22,14 +22,15 @@ const KEPT_UNIT_BYTES: usize = 1 << 20;
 /// How a [`Muxer`] works.
 #[derive(Clone, Copy, Debug)]
 pub struct MuxerOptions {
-    /// Sound that the program map tells until a message shows what there is; none tells nothing before.
+    /// Sound that the program map tells until a message shows what there is; none tells nothing before. Where it is
+    /// known that MP3 comes, which has no sequence header, telling it spares the players a new map.
     pub audio: Option<AudioCodec>,
     /// The same for pictures.
     pub video: Option<VideoCodec>,
     /// Where the times of sound come from.
     pub audio_clock: AudioClock,
     /// Frames of sound share a PES packet up to this many milliseconds; 0 gives each its own. More costs latency, less
-    /// costs bytes. Above 100 the clock of a stream without pictures gets packets of its own.
+    /// costs bytes. Without pictures at most 100, as the clock has to come so often.
     pub audio_group_ms: u32,
     /// How far the program's clock is behind the media's times, milliseconds: how long sound that was sent late and
     /// grouped may still take. Times of media are the stream's own plus this.
@@ -40,13 +41,13 @@ pub struct MuxerOptions {
 }
 
 impl Default for MuxerOptions {
-    /// For live streams: nothing told beforehand, groups of 100 ms, 300 ms of delay, tables repeated.
+    /// For live streams: nothing told beforehand, groups of 120 ms (five frames of AAC), 300 ms of delay, tables repeated.
     fn default() -> Self {
         MuxerOptions {
             audio: None,
             video: None,
             audio_clock: AudioClock::default(),
-            audio_group_ms: 100,
+            audio_group_ms: 120,
             delay_ms: 300,
             repeat_tables: true,
         }
@@ -206,7 +207,7 @@ impl Muxer {
         };
         pes::put_header(&mut self.unit, stream_id, stamps);
         self.unit.extend_from_slice(&self.audio.group.bytes);
-        self.audio.group.bytes.clear();
+        self.audio.group.clear();
         pes::finish(&mut self.unit);
         self.audio.packets.put_unit(out, adaptation, &self.unit);
         written
@@ -315,7 +316,8 @@ impl Muxer {
             self.audio.restart();
             self.jump_clock(stream, out);
         }
-        if self.program().pcr_pid() != psi::AUDIO_PID {
+        let carries_clock = self.program().pcr_pid() == psi::AUDIO_PID;
+        if !carries_clock {
             self.fill_clock(stream, out);
         }
         let now = match self.options.audio_clock {
@@ -326,7 +328,7 @@ impl Muxer {
             written.merge(self.flush(out));
         }
         self.audio.group.push(now, span, &format, tag.payload)?;
-        if self.audio.group.is_full(span) {
+        if self.audio.group.is_full(span, carries_clock) {
             written.merge(self.flush(out));
         }
         Ok(written)
