@@ -114,7 +114,7 @@ fn run(arguments: &Arguments) -> Result<u8> {
     drop(loaded);
     let ended = runtime::run(move || {
         context.enter();
-        serve(origin, blocked, follow)
+        serve(origin, server_id, blocked, follow)
     });
     ended.io_wrap(ErrorCode::StInitialize, || "run the coroutines".into())??;
     Ok(0)
@@ -161,9 +161,10 @@ fn acquire_pid_file(process: &Process) -> Result<PidFile> {
 }
 
 /// The first coroutine's life.
-fn serve(origin: Origin, blocked: Blocked, follow: Option<u32>) -> Result<()> {
+fn serve(origin: Origin, server_id: String, blocked: Blocked, follow: Option<u32>) -> Result<()> {
     let signals = Signals::new(blocked).io_wrap(ErrorCode::PipeCreate, || "read signals".into())?;
     let server = Server::new(origin)?;
+    server.hooks.set_server_id(server_id);
     log::info!("signal installed, reload=1, reopen=10, fast_quit=15, grace_quit=3");
     let steered = server.clone();
     coroutine::spawn("signals", move || steer(&steered, &signals));

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::clients::{ClientTable, Entry};
 use super::config::section::vhost::Vhost;
 use super::config::{Config, Origin};
+use super::hooks::Hooks;
 use super::http::{self, Http};
 use super::listener::Listener;
 use super::pithy::Turn;
@@ -24,6 +25,8 @@ use crate::kernel::error_code::ErrorCode;
 
 /// How often idle sources are looked for.
 const CLEANUP: Duration = Duration::from_secs(3);
+/// How long the end of the server waits for clients to leave and for callback servers to be told.
+const LAST_CALLS: Duration = Duration::from_secs(2);
 /// How often a graceful quit looks for clients that are left.
 const GRACE_LOOK: Duration = Duration::from_secs(1);
 
@@ -38,6 +41,8 @@ pub struct Server {
     pub turns: Turns,
     /// The HTTP server.
     pub http: Http,
+    /// The HTTP callbacks.
+    pub hooks: Hooks,
     origin: Origin,
     listeners: RefCell<HashMap<SocketAddr, Listener>>,
     quit: Cell<Option<Quit>>,
@@ -77,6 +82,7 @@ impl Server {
             clients: Rc::default(),
             turns: Turns::default(),
             http: Http::default(),
+            hooks: Hooks::default(),
             origin,
             listeners: RefCell::default(),
             quit: Cell::new(None),
@@ -119,7 +125,17 @@ impl Server {
             self.quit_gracefully();
         }
         self.close_listeners();
+        self.tell_ends();
         Ok(())
+    }
+
+    /// Ends all clients, so that callback servers learn of it.
+    fn tell_ends(&self) {
+        let deadline = Moment::after(LAST_CALLS);
+        self.clients.kick_all();
+        if !self.clients.wait_empty(deadline) || !self.hooks.wait_told(deadline) {
+            log::warn!("the end of some clients is not told, it took more than {LAST_CALLS:?}");
+        }
     }
 
     /// Makes [`Server::run`] end; a fast quit cuts a graceful one short.
@@ -240,6 +256,7 @@ impl Server {
         self.sources.for_each(|source| {
             if let Some(vhost) = config.vhost(source.vhost()) {
                 source.set_play(Rc::new(vhost.play.clone()));
+                source.keep_sound(vhost.http_remux.kept_sound());
             }
         });
         log::info!("reload success");

@@ -13,6 +13,8 @@ mod fuzz_corpus;
 mod gop_cache;
 mod gstreamer;
 mod hostile;
+mod http_hooks;
+mod http_live;
 mod http_static;
 mod init_script;
 mod life_cycle;

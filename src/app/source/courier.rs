@@ -47,6 +47,12 @@ impl Courier {
         self.called.notify_all();
     }
 
+    /// Whether its coroutine exists.
+    #[cfg(test)]
+    pub fn runs(&self) -> bool {
+        self.runs.get()
+    }
+
     /// Starts the coroutine unless it runs; it ends with the source's last player.
     pub fn start(source: &Rc<Source>) {
         let courier = source.courier();

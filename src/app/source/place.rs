@@ -43,12 +43,17 @@ pub struct Place {
 impl Place {
     /// Joins the source at its newest keyframe, for the running coroutine.
     pub fn join(source: &Rc<Source>) -> Self {
-        Self::join_with(source, Waiter::new())
+        Place::join_at(source, source.start_number())
     }
 
-    /// Joins the source at its newest keyframe; `waiter` is who learns that a batch is due.
-    pub fn join_with(source: &Rc<Source>, waiter: Rc<Waiter>) -> Self {
-        let cursor = Rc::new(Cursor::at(source.start_number()));
+    /// Joins the source with message `number`, for the running coroutine.
+    pub fn join_at(source: &Rc<Source>, number: u64) -> Self {
+        Self::join_with(source, number, Waiter::new())
+    }
+
+    /// Joins the source with message `number`; `waiter` is who learns that a batch is due.
+    pub fn join_with(source: &Rc<Source>, number: u64, waiter: Rc<Waiter>) -> Self {
+        let cursor = Rc::new(Cursor::at(number));
         source.add_cursor(&cursor);
         Place {
             source: source.clone(),
@@ -125,6 +130,14 @@ impl Place {
             self.base = None;
         }
         true
+    }
+
+    /// How much media waits for the player.
+    pub fn waiting(&self) -> Duration {
+        let state = self.source.state();
+        let oldest = state.journal.from(self.next()).next().map(|(_, entry)| entry.clock);
+        let span = oldest.map_or(0, |oldest| state.clock.now() - oldest);
+        Duration::from_millis(span.try_into().unwrap_or(0))
     }
 
     /// Whether a batch is due.

@@ -6,17 +6,20 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Delivery, FlvConsumer, MergedWrite, Publication, Source, Tracks};
+use super::{AudioConsumer, Delivery, FlvConsumer, MergedWrite, Publication, Source, Tracks};
 use crate::app::config::section::play::{Play, TimeJitter};
 use crate::core::clock::Moment;
 use crate::core::coroutine::{self, spawn};
 use crate::core::limits::SOURCE_JOURNAL_BYTES;
 use crate::core::runtime::run;
 use crate::core::tcp::{ListenOptions, TcpListener, TcpStream};
+use crate::kernel::codec::AudioCodec;
 use crate::kernel::error_code::ErrorCode;
 use crate::kernel::flv::demux::{Demuxer, Item};
 use crate::kernel::frame::{Frame, Kind};
 use crate::protocol::rtmp::chunk::{Decoder, Message};
+
+mod delivery;
 
 const CHUNK: usize = 4096;
 const AT_ONCE: MergedWrite = MergedWrite {
@@ -272,119 +275,6 @@ fn untouched_time_passes_its_wraps() {
 }
 
 #[test]
-fn a_slow_player_jumps_to_the_newest_keyframe_and_its_time_goes_on() {
-    run(|| {
-        let (source, publication) = source(Play {
-            queue_length: Duration::from_secs(1),
-            ..play()
-        });
-        headers(&publication);
-        publication.push(video(0, true, 10));
-        let mut player = Player::join(&source);
-        assert_eq!(player.messages().len(), 4);
-        for index in 1..=202u32 {
-            publication.push(video(index * 40, index % 25 == 0, 10));
-        }
-        let messages = player.messages();
-        assert!(player.delivery.dropped() > 100);
-        assert_eq!(shape(&messages), [(18, 0), (8, 10), (9, 10), (9, 10), (9, 50), (9, 90)]);
-        assert_eq!(messages[3].payload[0], 0x17);
-    })
-    .unwrap();
-}
-
-#[test]
-fn what_nobody_needs_is_forgotten() {
-    run(|| {
-        let (source, publication) = source(play());
-        let mut player = Player::join(&source);
-        for index in 0..1000u32 {
-            publication.push(video(index * 40, index % 50 == 0, 1000));
-            if index % 10 == 0 {
-                player.messages();
-            }
-        }
-        assert!(source.state().journal.end() - source.state().journal.first() < 120);
-    })
-    .unwrap();
-}
-
-#[test]
-fn the_courier_sends_a_batch_when_it_is_due_and_not_before() {
-    run(|| {
-        let (source, publication) = source(play());
-        let merged = MergedWrite {
-            messages: 2,
-            latency: Duration::from_millis(100),
-        };
-        let mut player = Player::join_merged(&source, merged);
-        publication.push(video(0, true, 10));
-        assert_eq!(player.messages().len(), 1);
-        assert_eq!(player.server.try_read(&mut [0; 1]).unwrap(), None);
-        // The coroutine stays in one wait while the courier sends.
-        let delivery = player.delivery.clone();
-        let publisher = spawn("publisher", move || {
-            let mut sent = Vec::new();
-            for timestamp in [90, 95, 99, 101, 105] {
-                publication.push(video(timestamp, false, 10));
-                coroutine::sleep(Duration::from_millis(20));
-                sent.push(delivery.sent());
-            }
-            (publication, sent)
-        });
-        player.delivery.wait(Moment::after(Duration::from_millis(150)));
-        let (_publication, sent) = publisher.join().unwrap();
-        assert_eq!(sent, [1, 1, 1, 5, 5]);
-        // What is left goes out when the stream pauses.
-        player.delivery.wait(Moment::after(Duration::from_millis(1500)));
-        assert_eq!(player.delivery.sent(), 6);
-        assert_eq!(
-            shape(&player.messages()),
-            [(9, 90), (9, 95), (9, 99), (9, 101), (9, 105)]
-        );
-    })
-    .unwrap();
-}
-
-#[test]
-fn what_the_socket_does_not_take_is_the_coroutines_matter() {
-    run(|| {
-        let (source, publication) = source(play());
-        let mut player = Player::join(&source);
-        let mut sent = Vec::new();
-        let mut push = |index: u32| {
-            let frame = video(index * 40, index.is_multiple_of(50), 60_000);
-            sent.push(frame.payload.clone());
-            publication.push(frame);
-        };
-        push(0);
-        player.send();
-        assert_eq!(player.server.try_read(&mut [0; 1]).unwrap(), None);
-        // More than the sockets' buffers hold: the courier must stop, and the coroutine's wait end.
-        for index in 1..400 {
-            push(index);
-        }
-        let before = Moment::now();
-        player.delivery.wait(Moment::after(Duration::from_secs(5)));
-        assert!(Moment::now().since(before) < Duration::from_secs(4));
-        let delivery = player.delivery.clone();
-        let sender = spawn("sender", move || while delivery.send(u64::MAX).unwrap() > 0 {});
-        let mut received = Vec::new();
-        let mut buffer = vec![0; 256 << 10];
-        while received.len() < 400 {
-            let count = player.client.read(&mut buffer).unwrap();
-            player.input.extend_from_slice(&buffer[..count]);
-            while let Some(message) = player.decoder.decode(&mut player.input).unwrap() {
-                received.push(message.payload);
-            }
-        }
-        sender.join().unwrap();
-        assert!(received == sent);
-    })
-    .unwrap();
-}
-
-#[test]
 fn one_publisher_at_a_time() {
     run(|| {
         let (source, publication) = source(play());
@@ -504,20 +394,29 @@ fn a_cache_that_is_turned_on_late_starts_with_the_next_keyframe() {
 }
 
 #[test]
-fn a_publisher_cannot_fill_the_memory() {
+fn sound_is_kept_for_players_to_come_but_not_past_its_publisher() {
     run(|| {
         let (source, publication) = source(play());
-        // Neither keyframes nor time: only the bytes tell.
-        publication.push(video(0, true, 10));
-        let _stuck = Player::join(&source);
-        let large = video(0, false, 4 << 20);
-        for _ in 0..60 {
-            publication.push(large.clone());
-            assert!(source.state().journal.bytes() <= SOURCE_JOURNAL_BYTES + (5 << 20));
+        source.keep_sound(Duration::from_secs(2));
+        headers(&publication);
+        for index in 0..500 {
+            publication.push(audio(index * 20));
         }
-        drop(_stuck);
-        publication.push(large.clone());
-        assert!(source.state().journal.bytes() <= SOURCE_JOURNAL_BYTES);
+        let take = |consumer: &mut AudioConsumer| {
+            let mut out = Vec::new();
+            while consumer.take_batch(&mut out) > 0 {}
+            out.len()
+        };
+        // Frames of one byte behind headers of seven, over two seconds with both ends.
+        assert_eq!(take(&mut AudioConsumer::join(&source, AudioCodec::Aac)), 101 * 8);
+        assert_eq!(take(&mut AudioConsumer::join(&source, AudioCodec::Mp3)), 0);
+        drop(publication);
+        let publication = source.publish().unwrap();
+        let mut late = AudioConsumer::join(&source, AudioCodec::Aac);
+        assert_eq!(take(&mut late), 0);
+        headers(&publication);
+        publication.push(audio(0));
+        assert_eq!(take(&mut late), 8);
     })
     .unwrap();
 }
