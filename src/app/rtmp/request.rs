@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use crate::app::config::section::vhost::Vhost;
+use crate::app::stat;
 use crate::protocol::rtmp::url::StreamUrl;
 
 /// A stream and the settings that hold for it.
@@ -11,4 +12,6 @@ pub struct Request {
     pub url: StreamUrl,
     /// The settings.
     pub vhost: Rc<Vhost>,
+    /// The client in the statistics.
+    pub client: stat::Entry,
 }
