@@ -8,6 +8,7 @@ PACKAGES=(
     curl ffmpeg procps python3 python3-pip rtmpdump unzip nginx libnginx-mod-rtmp
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
     gstreamer1.0-plugins-ugly gstreamer1.0-libav
+    vlc-bin vlc-plugin-base
 )
 
 missing_packages() {

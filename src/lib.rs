@@ -15,5 +15,7 @@
 pub mod app;
 #[allow(unsafe_code)]
 pub mod core;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod kernel;
 pub mod protocol;

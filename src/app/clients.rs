@@ -68,6 +68,11 @@ impl ClientTable {
         self.clients.borrow().get(&id).cloned()
     }
 
+    /// Ends all connections; see [`Client::kick`].
+    pub fn kick_all(&self) {
+        self.clients.borrow().values().for_each(|client| client.kick());
+    }
+
     /// Waits until the last client has left, or `deadline`; gives whether it has. Yields.
     pub fn wait_empty(&self, deadline: Moment) -> bool {
         self.group.wait_until(deadline)

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::clients::{ClientTable, Entry};
 use super::config::section::vhost::Vhost;
 use super::config::{Config, Origin};
+use super::hooks::Hooks;
 use super::http::{self, Http};
 use super::identity::Identity;
 use super::listener::Listener;
@@ -26,6 +27,8 @@ use crate::kernel::error_code::ErrorCode;
 
 /// How often idle sources are looked for.
 const CLEANUP: Duration = Duration::from_secs(3);
+/// How long the end of the server waits for clients to leave and for callback servers to be told.
+const LAST_CALLS: Duration = Duration::from_secs(2);
 /// How often a graceful quit looks for clients that are left.
 const GRACE_LOOK: Duration = Duration::from_secs(1);
 
@@ -44,6 +47,8 @@ pub struct Server {
     pub stat: Rc<Statistics>,
     /// Who this server is.
     pub identity: Identity,
+    /// The HTTP callbacks.
+    pub hooks: Hooks,
     origin: Origin,
     listeners: RefCell<HashMap<SocketAddr, Listener>>,
     quit: Cell<Option<Quit>>,
@@ -85,6 +90,7 @@ impl Server {
             http: Http::default(),
             stat: Rc::default(),
             identity,
+            hooks: Hooks::default(),
             origin,
             listeners: RefCell::default(),
             quit: Cell::new(None),
@@ -129,7 +135,17 @@ impl Server {
             self.quit_gracefully();
         }
         self.close_listeners();
+        self.tell_ends();
         Ok(())
+    }
+
+    /// Ends all clients, so that callback servers learn of it.
+    fn tell_ends(&self) {
+        let deadline = Moment::after(LAST_CALLS);
+        self.clients.kick_all();
+        if !self.clients.wait_empty(deadline) || !self.hooks.wait_told(deadline) {
+            log::warn!("the end of some clients is not told, it took more than {LAST_CALLS:?}");
+        }
     }
 
     /// Makes [`Server::run`] end; a fast quit cuts a graceful one short.
@@ -267,6 +283,7 @@ impl Server {
         self.sources.for_each(|source| {
             if let Some(vhost) = config.vhost(source.vhost()) {
                 source.set_play(Rc::new(vhost.play.clone()));
+                source.keep_sound(vhost.http_remux.kept_sound());
             }
         });
         self.stat

@@ -24,9 +24,9 @@ pub const FLV_MOD_EX_CHAIN: usize = 8;
 pub const FLV_FILE_HEADER_BYTES: u32 = 4096;
 /// Bytes of the proxy prefix before the RTMP handshake.
 pub const RTMP_PROXY_BYTES: usize = 1024;
-/// Payload bytes that one stream's GOP may hold for new players; a larger one is not kept.
+/// Bytes that one stream's GOP may hold for new players, with what each message costs; a larger one is not kept.
 pub const SOURCE_GOP_BYTES: usize = 48 << 20;
-/// Payload bytes of one stream that wait for slow players, whatever its timestamps say.
+/// Bytes of one stream that wait for slow players, with what each message costs, whatever its timestamps say.
 pub const SOURCE_JOURNAL_BYTES: usize = 96 << 20;
 /// Metadata and sequence headers kept for new players of one stream, over all its tracks.
 pub const SOURCE_HEADERS: usize = 32;
@@ -75,8 +75,16 @@ pub const HTTP_TRAILER_BYTES: usize = 8 << 10;
 pub const HTTP_DRAIN_BYTES: usize = 64 << 10;
 /// What is held of a file that is sent, bytes.
 pub const HTTP_PIECE_BYTES: usize = 64 << 10;
+/// The payload of one WebSocket frame of a client, bytes; players have nothing to say.
+pub const WEBSOCKET_FRAME_BYTES: usize = 16 << 10;
+/// The buffer in which batches for players are put together, bytes, where it is not larger for one large message.
+pub const LIVE_SCRATCH_BYTES: usize = 1 << 20;
 /// How far into a file sequence headers are looked for, bytes.
 pub const HTTP_FLV_SCAN_BYTES: u64 = 2 << 20;
+/// The body of an answer that we get as an HTTP client, bytes.
+pub const HTTP_ANSWER_BYTES: usize = 1 << 20;
+/// Ends of clients that are being told to callback servers at one time; beyond, clients wait for their own.
+pub const HOOK_NOTICES: usize = 4096;
 
 const _: () = assert!(RTMP_CHUNK_BYTES_MIN <= RTMP_CHUNK_BYTES_MAX);
 const _: () = assert!(SOURCE_JOURNAL_BYTES > SOURCE_GOP_BYTES + RTMP_MESSAGE_BYTES);

@@ -9,3 +9,4 @@ pub mod flv;
 pub mod frame;
 pub mod log;
 pub mod rate;
+pub mod ts;

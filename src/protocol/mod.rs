@@ -3,3 +3,4 @@
 pub mod amf0;
 pub mod http;
 pub mod rtmp;
+pub mod websocket;

@@ -21,6 +21,7 @@ use crate::protocol::http::date;
 use crate::protocol::http::request::{Method, Request};
 use crate::protocol::http::response::ResponseHead;
 use crate::protocol::http::status::Status;
+use crate::protocol::websocket::{self, Opcode};
 
 /// What is read at once, bytes.
 const READ_BYTES: usize = 4096;
@@ -90,6 +91,8 @@ enum Framing {
     Exact(u64),
     Chunked,
     UntilClose,
+    /// The connection belongs to WebSocket from now on; a piece is a message.
+    WebSocket,
     /// There is none, whatever is written.
     NoBody,
 }
@@ -242,6 +245,32 @@ impl<'c, 's> Exchange<'c, 's> {
         };
     }
 
+    /// Begins an answer that makes the connection a WebSocket; `accept` is what the handshake asks for. Pieces that are
+    /// offered go out as binary messages, and the end closes it.
+    pub fn begin_websocket(&mut self, accept: String) {
+        self.keep_alive = false;
+        let head = ResponseHead::new(Status::SWITCHING_PROTOCOLS)
+            .with("Connection", "Upgrade")
+            .with("Sec-WebSocket-Accept", accept)
+            .with("Server", SIGNATURE)
+            .with("Upgrade", "websocket");
+        self.output = Output::Open {
+            framing: Framing::WebSocket,
+            head: head.to_bytes(),
+        };
+    }
+
+    /// Whether the connection became a WebSocket.
+    pub fn is_websocket(&self) -> bool {
+        matches!(
+            self.output,
+            Output::Open {
+                framing: Framing::WebSocket,
+                ..
+            }
+        )
+    }
+
     /// Whether what is left of the request's body is worth reading for another request behind it.
     fn is_rest_small(&self) -> bool {
         match self.body.remaining() {
@@ -274,13 +303,95 @@ impl<'c, 's> Exchange<'c, 's> {
             })?;
         }
         let (framing, head) = (*framing, std::mem::take(head));
-        if let Framing::Chunked = framing {
-            let line = chunk_line(data.len());
-            let parts = [&head, line.as_bytes(), data, CHUNK_END];
-            self.send(&mut parts.map(IoSlice::new))
-        } else {
-            self.send(&mut [IoSlice::new(&head), IoSlice::new(data)])
+        match framing {
+            Framing::Chunked => {
+                let line = chunk_line(data.len());
+                let parts = [&head, line.as_bytes(), data, CHUNK_END];
+                self.send(&mut parts.map(IoSlice::new))
+            }
+            Framing::WebSocket => {
+                let header = websocket::FrameHeader::new(Opcode::Binary, data.len());
+                self.send(&mut [&head, header.as_bytes(), data].map(IoSlice::new))
+            }
+            _ => self.send(&mut [IoSlice::new(&head), IoSlice::new(data)]),
         }
+    }
+
+    /// Offers a part of the answer's body to the socket, without waiting; gives a copy of what it did not take, for
+    /// [`Exchange::write_rest`]. To be called for bodies without an announced length, after [`Exchange::flush`].
+    ///
+    /// # Errors
+    /// [`ErrorCode::SocketWrite`].
+    pub fn offer(&mut self, data: &[u8]) -> Result<Vec<u8>> {
+        let Output::Open { framing, .. } = &self.output else {
+            return Ok(Vec::new());
+        };
+        if data.is_empty() {
+            return Ok(Vec::new());
+        }
+        match framing {
+            Framing::Exact(_) | Framing::NoBody => Ok(Vec::new()),
+            Framing::Chunked => self.offer_parts([chunk_line(data.len()).as_bytes(), data, CHUNK_END]),
+            Framing::UntilClose => self.offer_parts([data, &[], &[]]),
+            Framing::WebSocket => {
+                let header = websocket::FrameHeader::new(Opcode::Binary, data.len());
+                self.offer_parts([header.as_bytes(), data, &[]])
+            }
+        }
+    }
+
+    fn offer_parts(&self, parts: [&[u8]; 3]) -> Result<Vec<u8>> {
+        let sent = self.input.stream.try_write_vectored(&parts.map(IoSlice::new));
+        let mut taken = sent.io_wrap(ErrorCode::SocketWrite, || "write stream".into())?;
+        let mut rest = Vec::new();
+        for part in parts {
+            let skipped = taken.min(part.len());
+            rest.extend_from_slice(&part[skipped..]);
+            taken -= skipped;
+        }
+        Ok(rest)
+    }
+
+    /// Writes what [`Exchange::offer`] gave back. Yields.
+    ///
+    /// # Errors
+    /// As [`Exchange::reply`].
+    pub fn write_rest(&mut self, rest: &[u8]) -> Result<()> {
+        if rest.is_empty() {
+            return Ok(());
+        }
+        self.send(&mut [IoSlice::new(rest)])
+    }
+
+    /// What the peer sends while the answer goes on, without waiting: nothing, or some bytes.
+    ///
+    /// # Errors
+    /// [`ErrorCode::SocketClosed`] at the peer's end, [`ErrorCode::SocketRead`].
+    pub fn try_input(&mut self) -> Result<&mut BytesMut> {
+        let mut bytes = [0; READ_BYTES];
+        let read = self.input.stream.try_read(&mut bytes);
+        match read.io_wrap(ErrorCode::SocketRead, || "watch player".into())? {
+            Some(0) => return Err(Error::new(ErrorCode::SocketClosed, "player closed the connection")),
+            Some(count) => self.input.buffer.extend_from_slice(&bytes[..count]),
+            None => {}
+        }
+        Ok(&mut self.input.buffer)
+    }
+
+    /// What the peer sent and nobody has used yet.
+    pub fn unread(&mut self) -> &mut BytesMut {
+        &mut self.input.buffer
+    }
+
+    /// Waits until the peer sends something or `deadline`. Yields.
+    ///
+    /// # Errors
+    /// [`ErrorCode::SocketRead`].
+    pub fn wait_input(&self, deadline: Moment) -> Result<()> {
+        let waited = self.input.stream.wait_readable(deadline);
+        waited
+            .map(drop)
+            .io_wrap(ErrorCode::SocketRead, || "watch player".into())
     }
 
     /// Sends the head now if it was not yet. Yields.
@@ -305,6 +416,10 @@ impl<'c, 's> Exchange<'c, 's> {
         if let Output::Open { framing, head } = std::mem::replace(&mut self.output, Output::Ended) {
             match framing {
                 Framing::Chunked => self.send(&mut [IoSlice::new(&head), IoSlice::new(LAST_CHUNK)])?,
+                Framing::WebSocket => {
+                    let close = websocket::control_frame(Opcode::Close, &websocket::NORMAL_CLOSE);
+                    self.send(&mut [IoSlice::new(&head), IoSlice::new(&close)])?;
+                }
                 _ => self.send(&mut [IoSlice::new(&head)])?,
             }
             self.keep_alive &= !matches!(framing, Framing::Exact(1..));

@@ -1,12 +1,14 @@
-//! The HTTP server: listeners, connections, routes, and what is served: files so far.
+//! The HTTP server: listeners, connections, routes, and what is served: live streams and files.
 //!
 //! A connection is one coroutine that reads a request, finds its [`router::Handler`] and lets it answer through an
 //! [`Exchange`]; the next request follows while both sides want it. What is new to serve becomes a handler.
 
+pub mod client;
 pub mod conn;
 mod cors;
 pub mod exchange;
 mod flv_seek;
+pub mod live;
 pub mod router;
 pub mod static_files;
 #[cfg(test)]
@@ -54,6 +56,8 @@ pub struct Http {
     router: RefCell<Rc<Router>>,
     /// For connections that are accepted from now on.
     pub timeouts: Cell<Timeouts>,
+    /// What the players of live streams share.
+    pub live: live::Live,
 }
 
 impl Http {
@@ -81,13 +85,14 @@ impl Http {
 /// wanted. Connections stay.
 ///
 /// # Errors
-/// [`crate::kernel::error_code::ErrorCode::SocketBind`]; then all is as it was.
+/// [`crate::kernel::error_code::ErrorCode::SocketBind`], and what [`live::mount`] finds; then all is as it was.
 pub fn open(server: &Rc<Server>) -> Result<()> {
     let config = server.config();
     let mut wanted = Vec::new();
     if config.http_server.enabled {
         wanted.push(config.http_server.socket_addr()?);
     }
+    let routes = routes(&config)?;
     let http = &server.http;
     for address in &wanted {
         if http.listeners.borrow().contains_key(address) {
@@ -101,12 +106,13 @@ pub fn open(server: &Rc<Server>) -> Result<()> {
     http.listeners
         .borrow_mut()
         .retain(|address, _| wanted.contains(address));
-    http.router.replace(Rc::new(routes(&config)));
+    http.router.replace(Rc::new(routes));
     Ok(())
 }
 
-fn routes(config: &Config) -> Router {
+fn routes(config: &Config) -> Result<Router> {
     let mut router = Router::default();
+    live::mount(config, &mut router)?;
     static_files::mount(config, &mut router);
-    router
+    Ok(router)
 }

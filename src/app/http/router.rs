@@ -31,6 +31,8 @@ pub trait Handler {
 pub struct Router {
     /// Those of a vhost before those of all, then longer paths first; of two equal ones the earlier added.
     routes: Vec<Route>,
+    /// Asked before all of them.
+    first: Vec<Rc<dyn Handler>>,
 }
 
 struct Route {
@@ -53,6 +55,11 @@ impl Router {
         self.routes.insert(at, route);
     }
 
+    /// Adds a handler that is asked about every request before those that are added for a path.
+    pub fn add_first(&mut self, handler: Rc<dyn Handler>) {
+        self.first.push(handler);
+    }
+
     /// Whether something is added for exactly this.
     pub fn contains(&self, vhost: Option<&str>, path: &str) -> bool {
         self.routes
@@ -66,6 +73,11 @@ impl Router {
     /// # Errors
     /// As [`Handler::serve`].
     pub fn serve(&self, exchange: &mut Exchange<'_, '_>) -> Result<()> {
+        for handler in &self.first {
+            if handler.serve(exchange)? == Served::Yes {
+                return Ok(());
+            }
+        }
         for route in self.matching(exchange) {
             if route.path.len() > exchange.request.path.len() {
                 return redirect_to_folder(exchange);

@@ -10,6 +10,7 @@ use super::socket::Socket;
 use super::{play, publish};
 use crate::app::cli;
 use crate::app::clients::Entry;
+use crate::app::hooks::{Caller, Event, Subject, Traffic};
 use crate::app::server::Server;
 use crate::app::source::Source;
 use crate::app::stat::{self, ClientKind, NewClient};
@@ -39,10 +40,13 @@ pub fn serve(server: &Rc<Server>, stream: &Rc<TcpStream>, peer: SocketAddr, entr
         stream,
         entry,
         session: Session::new(Socket(stream.clone())),
+        caller: Rc::new(Caller::new(server)),
+        subject: None,
     };
     if let Err(error) = conn.serve() {
         log_end(&error);
     }
+    conn.close();
     log::debug!(
         "RTMP client {peer} sent {} bytes, got {}",
         stream.received_bytes(),
@@ -67,6 +71,9 @@ struct Conn<'a> {
     stream: &'a Rc<TcpStream>,
     entry: &'a Entry,
     session: Session<Socket>,
+    caller: Rc<Caller>,
+    /// Who it is, as far as it has told.
+    subject: Option<Subject>,
 }
 
 impl Conn<'_> {
@@ -90,6 +97,7 @@ impl Conn<'_> {
         }
         let connect = self.session.read_connect().wrap("rtmp connect tcUrl")?;
         let url = StreamUrl::connect(&connect.tc_url)?;
+        self.subject = self.subject_of(url.clone(), &connect).ok();
         self.accept(&connect, &url)?;
         let mut before = (0, 0);
         for round in 0..ROUNDS_MAX {
@@ -144,7 +152,7 @@ impl Conn<'_> {
             Role::Publish { kind, stream } => (client_type(*kind), stream, None),
             Role::Play { stream, duration_ms } => (ClientKind::RtmpPlay, stream, *duration_ms),
         };
-        let mut url = url.with_stream(stream).wrap("discover stream")?;
+        let url = url.with_stream(stream).wrap("discover stream")?;
         log::info!(
             "client identified, type={}, vhost={}, app={}, stream={}, param={}, duration={}ms",
             kind.name(),
@@ -154,15 +162,20 @@ impl Conn<'_> {
             printable(&url.param),
             duration_ms.unwrap_or(0),
         );
-        let vhost = self.server.vhost(&url.vhost)?;
-        url.vhost.clone_from(&vhost.name);
-        let client = self.enter(connect, &url, kind, before);
-        let request = Request { url, vhost, client };
-        log_connected(connect, &request.url);
+        let subject = self.subject_of(url, connect)?;
+        self.subject = Some(subject.clone());
+        log_connected(connect, &subject.url);
+        self.caller.ask(Event::Connect, &subject)?;
+        let request = Request {
+            vhost: subject.vhost.clone(),
+            client: self.enter(connect, &subject.url, kind, before),
+            subject,
+            caller: self.caller.clone(),
+        };
         let source = self
             .server
             .sources
-            .fetch_or_create(&request.url.stream_url(), &request.vhost);
+            .fetch_or_create(&request.subject.url.stream_url(), &request.vhost);
         self.log_source(&source);
         let served = self.serve_role(role, &request, &source, duration_ms);
         request.client.leave(served.as_ref().map(|()| ()));
@@ -220,6 +233,31 @@ impl Conn<'_> {
                     interval,
                 )
             }
+        }
+    }
+
+    /// The client, with the vhost that serves it.
+    fn subject_of(&self, mut url: StreamUrl, connect: &ConnectRequest) -> Result<Subject> {
+        let vhost = self.server.vhost(&url.vhost)?;
+        url.vhost.clone_from(&vhost.name);
+        Ok(Subject {
+            url,
+            ip: self.entry.client.ip.get(),
+            page_url: connect.page_url.clone(),
+            vhost,
+        })
+    }
+
+    /// The end, also of a client that was refused.
+    fn close(&self) {
+        // The peer need not wait for callback servers.
+        self.entry.client.kick();
+        if let Some(subject) = &self.subject {
+            let traffic = Traffic {
+                send_bytes: self.stream.sent_bytes(),
+                recv_bytes: self.stream.received_bytes(),
+            };
+            self.caller.tell(Event::Close, subject, traffic);
         }
     }
 

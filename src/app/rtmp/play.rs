@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::request::Request;
 use super::socket::Socket;
+use crate::app::hooks::Event;
 use crate::app::pithy::{Progress, Turn};
 use crate::app::source::{Delivery, MergedWrite, Source};
 use crate::core::clock::Moment;
@@ -31,6 +32,21 @@ pub(super) fn serve(
     interval: Duration,
 ) -> Result<()> {
     session.start_play().wrap("start play")?;
+    request.ask(Event::Play)?;
+    let ended = send(session, stream, request, source, duration_ms, turn, interval);
+    request.tell(Event::Stop);
+    ended
+}
+
+fn send(
+    session: &mut Session<Socket>,
+    stream: &Rc<TcpStream>,
+    request: &Request,
+    source: &Rc<Source>,
+    duration_ms: Option<u64>,
+    turn: &Turn,
+    interval: Duration,
+) -> Result<()> {
     stream.set_quick_ack(false);
     let play = &request.vhost.play;
     let merged = MergedWrite {

@@ -9,6 +9,7 @@ use super::request::Request;
 use super::socket::Socket;
 use crate::app::cli;
 use crate::app::config::section::publish::Publish;
+use crate::app::hooks::Event;
 use crate::app::pithy::{Progress, Turn};
 use crate::app::source::{Publication, Source};
 use crate::app::stat::Publishing;
@@ -44,6 +45,11 @@ pub(super) fn serve(
     interval: Duration,
 ) -> Result<()> {
     session.start_publish(kind)?;
+    if let Err(refused) = request.ask(Event::Publish) {
+        // Encoders show this to their users; SRS just closes. One that has left needs no answer.
+        let _ = session.reject(&StatusCode::PublishBadName, "publishing is refused");
+        return Err(refused);
+    }
     let publication = match source.publish() {
         Ok(publication) => publication,
         Err(busy) => {
@@ -55,6 +61,21 @@ pub(super) fn serve(
             return Err(busy.wrap("acquire publish"));
         }
     };
+    let ended = take(session, stream, request, publication, kind, turn, interval);
+    // The name is free by now: the next publisher does not wait for this call.
+    request.tell(Event::Unpublish);
+    ended
+}
+
+fn take(
+    session: &mut Session<Socket>,
+    stream: &Rc<TcpStream>,
+    request: &Request,
+    publication: Publication,
+    kind: PublishKind,
+    turn: &Turn,
+    interval: Duration,
+) -> Result<()> {
     session.publish_started()?;
     stream.set_quick_ack(false);
     let publish = &request.vhost.publish;

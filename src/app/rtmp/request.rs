@@ -3,15 +3,33 @@
 use std::rc::Rc;
 
 use crate::app::config::section::vhost::Vhost;
+use crate::app::hooks::{Caller, Event, Subject, Traffic};
 use crate::app::stat;
-use crate::protocol::rtmp::url::StreamUrl;
+use crate::kernel::error::Result;
 
 /// A stream and the settings that hold for it.
 pub struct Request {
-    /// Where the stream is; its vhost is the one that serves it.
-    pub url: StreamUrl,
+    /// The client and its stream.
+    pub subject: Subject,
     /// The settings.
     pub vhost: Rc<Vhost>,
     /// The client in the statistics.
     pub client: stat::Entry,
+    /// The connection's callbacks.
+    pub caller: Rc<Caller>,
+}
+
+impl Request {
+    /// Asks the callback servers; see [`Caller::ask`]. Yields.
+    ///
+    /// # Errors
+    /// Those of [`Caller::ask`].
+    pub fn ask(&self, event: Event) -> Result<()> {
+        self.caller.ask(event, &self.subject)
+    }
+
+    /// Tells the callback servers; see [`Caller::tell`]. Yields.
+    pub fn tell(&self, event: Event) {
+        self.caller.tell(event, &self.subject, Traffic::default());
+    }
 }

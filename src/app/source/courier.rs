@@ -15,7 +15,7 @@ use crate::core::coroutine;
 use crate::core::sync::Condition;
 
 /// Players served in a row before other coroutines run.
-const ROUND: usize = 128;
+const ROUND: usize = 1024;
 /// How long a batch that is not full waits when the stream pauses.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -45,6 +45,12 @@ impl Courier {
     /// Lets the courier see what it was called for, and that the stream goes on.
     pub fn wake(&self) {
         self.called.notify_all();
+    }
+
+    /// Whether its coroutine exists.
+    #[cfg(test)]
+    pub fn runs(&self) -> bool {
+        self.runs.get()
     }
 
     /// Starts the coroutine unless it runs; it ends with the source's last player.

@@ -13,11 +13,21 @@ pub struct Entry {
     pub clock: i64,
 }
 
+/// What the smallest allocation for a payload takes, bytes.
+const ALLOCATION_BYTES: usize = 32;
+
+impl Entry {
+    /// What it costs to keep, bytes: without the entry itself, a peer with messages of one byte would get it for nothing.
+    fn cost(&self) -> usize {
+        self.frame.payload.len() + size_of::<Entry>() + ALLOCATION_BYTES
+    }
+}
+
 /// Messages by number; the number of the first one ever is 0.
 #[derive(Debug, Default)]
 pub struct Journal {
     first: u64,
-    /// Payload bytes of all messages.
+    /// What all messages cost.
     bytes: usize,
     entries: VecDeque<Entry>,
 }
@@ -25,7 +35,7 @@ pub struct Journal {
 impl Journal {
     /// Appends a message and gives its number.
     pub fn push(&mut self, entry: Entry) -> u64 {
-        self.bytes += entry.frame.payload.len();
+        self.bytes += entry.cost();
         self.entries.push_back(entry);
         self.end() - 1
     }
@@ -65,11 +75,7 @@ impl Journal {
     /// Forgets all before `number`.
     pub fn trim(&mut self, number: u64) {
         let count = number.min(self.end()).saturating_sub(self.first);
-        let gone: usize = self
-            .entries
-            .drain(..count as usize)
-            .map(|entry| entry.frame.payload.len())
-            .sum();
+        let gone: usize = self.entries.drain(..count as usize).map(|entry| entry.cost()).sum();
         self.bytes -= gone;
         self.first += count;
         if self.entries.capacity() > 64 && self.entries.len() < self.entries.capacity() / 4 {
@@ -77,22 +83,22 @@ impl Journal {
         }
     }
 
-    /// Payload bytes of all messages that are there.
+    /// Bytes that all messages take, with what it costs to keep them.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Payload bytes of the messages from `number` on.
+    /// Bytes that the messages from `number` on take.
     pub fn bytes_from(&self, number: u64) -> usize {
-        self.from(number).map(|(_, entry)| entry.frame.payload.len()).sum()
+        self.from(number).map(|(_, entry)| entry.cost()).sum()
     }
 
-    /// The first message from which on the payloads fit `limit` bytes.
+    /// The first message from which on the messages fit `limit` bytes.
     pub fn within_bytes(&self, limit: usize) -> u64 {
         let mut rest = self.bytes;
         let skip = self.entries.iter().take_while(|entry| {
             let over = rest > limit;
-            rest -= entry.frame.payload.len();
+            rest -= entry.cost();
             over
         });
         self.first + skip.count() as u64
@@ -142,17 +148,14 @@ mod tests {
     #[test]
     fn bytes_are_counted_and_bounded_from_the_newest() {
         let mut journal = journal(&[0, 20, 40, 60]);
-        assert_eq!((journal.bytes(), journal.bytes_from(3)), (8, 2));
-        assert_eq!(
-            (
-                journal.within_bytes(8),
-                journal.within_bytes(5),
-                journal.within_bytes(0)
-            ),
-            (0, 2, 4)
-        );
+        let each = journal.bytes() / 4;
+        assert!(each > 2 + size_of::<Entry>(), "an entry itself costs something");
+        assert_eq!((journal.bytes(), journal.bytes_from(3)), (4 * each, each));
+        for (limit, first) in [(usize::MAX, 0), (4 * each, 0), (4 * each - 1, 1), (2 * each, 2), (0, 4)] {
+            assert_eq!(journal.within_bytes(limit), first, "{limit} bytes");
+        }
         journal.trim(3);
-        assert_eq!(journal.bytes(), 2);
+        assert_eq!(journal.bytes(), each);
     }
 
     #[test]

@@ -43,12 +43,17 @@ pub struct Place {
 impl Place {
     /// Joins the source at its newest keyframe, for the running coroutine.
     pub fn join(source: &Rc<Source>) -> Self {
-        Self::join_with(source, Waiter::new())
+        Place::join_at(source, source.start_number())
     }
 
-    /// Joins the source at its newest keyframe; `waiter` is who learns that a batch is due.
-    pub fn join_with(source: &Rc<Source>, waiter: Rc<Waiter>) -> Self {
-        let cursor = Rc::new(Cursor::at(source.start_number()));
+    /// Joins the source with message `number`, for the running coroutine.
+    pub fn join_at(source: &Rc<Source>, number: u64) -> Self {
+        Self::join_with(source, number, Waiter::new())
+    }
+
+    /// Joins the source with message `number`; `waiter` is who learns that a batch is due.
+    pub fn join_with(source: &Rc<Source>, number: u64, waiter: Rc<Waiter>) -> Self {
+        let cursor = Rc::new(Cursor::at(number));
         source.add_cursor(&cursor);
         Place {
             source: source.clone(),
@@ -127,6 +132,14 @@ impl Place {
         true
     }
 
+    /// How much media waits for the player.
+    pub fn waiting(&self) -> Duration {
+        let state = self.source.state();
+        let oldest = state.journal.from(self.next()).next().map(|(_, entry)| entry.clock);
+        let span = oldest.map_or(0, |oldest| state.clock.now() - oldest);
+        Duration::from_millis(span.try_into().unwrap_or(0))
+    }
+
     /// Whether a batch is due.
     pub fn is_due(&self, merged: MergedWrite) -> bool {
         let state = self.source.state();
@@ -139,10 +152,13 @@ impl Place {
         end > target.number && (clock > target.clock || self.taken_clock.is_none_or(|taken| clock < taken))
     }
 
+    /// All players of a source share the boundaries of its timeline at which batches are due: sending to many in one go
+    /// costs less than sending to each at its own moment.
     fn target(&self, merged: MergedWrite) -> Target {
+        let latency = i64::try_from(merged.latency.as_millis()).unwrap_or(i64::MAX);
         match self.taken_clock {
-            Some(taken) if !merged.latency.is_zero() => Target {
-                clock: taken + merged.latency.as_millis() as i64,
+            Some(taken) if latency > 0 => Target {
+                clock: taken.div_euclid(latency).saturating_add(1).saturating_mul(latency),
                 number: self.next() + u64::from(merged.messages),
             },
             _ => Target {

@@ -38,7 +38,7 @@ impl RtmpConsumer {
     /// Joins the source: what comes next is the stream's metadata, its sequence headers and its newest GOP. `waiter` learns
     /// that a batch is due.
     pub fn join(source: &Rc<Source>, chunk_bytes: usize, waiter: Rc<Waiter>) -> Self {
-        let place = Place::join_with(source, waiter);
+        let place = Place::join_with(source, source.start_number(), waiter);
         RtmpConsumer {
             view: source.rtmp_view(chunk_bytes, place.next()),
             place,

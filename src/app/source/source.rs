@@ -2,9 +2,11 @@
 
 use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::rc::{Rc, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::audio_view::AudioView;
 use super::clock::Clock;
 use super::courier::Courier;
 use super::cursor::Cursor;
@@ -13,11 +15,13 @@ use super::gop::GopTracker;
 use super::journal::{Entry, Journal};
 use super::mix::MixQueue;
 use super::rtmp_view::RtmpView;
+use super::ts_view::TsView;
 use super::waiters::Waiters;
 use crate::app::config::section::play::{Play, TimeJitter};
 use crate::core::clock::Moment;
 use crate::core::id::ContextId;
 use crate::core::limits::{SOURCE_GOP_BYTES, SOURCE_HEADERS, SOURCE_JOURNAL_BYTES};
+use crate::kernel::codec::AudioCodec;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::error_code::ErrorCode;
 use crate::kernel::frame::{Frame, Kind};
@@ -38,6 +42,8 @@ pub struct Source {
     /// When a publisher came, or the last publisher or consumer left.
     idle_since: Cell<Moment>,
     published: Cell<u64>,
+    /// How much sound is kept for players to come.
+    kept_sound: Cell<Duration>,
 }
 
 /// The journal as those who play want it; a view lives as long as one of them does.
@@ -45,6 +51,8 @@ pub struct Source {
 struct Views {
     rtmp: RefCell<Vec<Weak<RefCell<RtmpView>>>>,
     flv: RefCell<Vec<Weak<RefCell<FlvView>>>>,
+    ts: RefCell<Vec<Weak<RefCell<TsView>>>>,
+    audio: RefCell<Vec<Weak<RefCell<AudioView>>>>,
 }
 
 impl Views {
@@ -53,6 +61,12 @@ impl Views {
             view.borrow_mut().encoded.trim(keep);
         }
         for view in self.flv.borrow().iter().filter_map(Weak::upgrade) {
+            view.borrow_mut().encoded.trim(keep);
+        }
+        for view in self.ts.borrow().iter().filter_map(Weak::upgrade) {
+            view.borrow_mut().encoded.trim(keep);
+        }
+        for view in self.audio.borrow().iter().filter_map(Weak::upgrade) {
             view.borrow_mut().encoded.trim(keep);
         }
     }
@@ -80,6 +94,8 @@ pub struct State {
     gop: GopTracker,
     mix: Option<MixQueue>,
     atc: bool,
+    /// The first message of this publication.
+    begin: u64,
     metadata: Option<Header>,
     /// The newest sequence header, and the newest presentation header, of each track of each kind.
     headers: Vec<Header>,
@@ -118,6 +134,7 @@ impl Source {
             gop: GopTracker::default(),
             mix: play.mix_correct.then(MixQueue::default),
             atc: play.atc,
+            begin: 0,
             metadata: None,
             headers: Vec::new(),
         };
@@ -132,6 +149,7 @@ impl Source {
             courier: Rc::default(),
             idle_since: Cell::new(Moment::now()),
             published: Cell::new(0),
+            kept_sound: Cell::new(Duration::ZERO),
         })
     }
 
@@ -190,6 +208,11 @@ impl Source {
         self.play.replace(play);
     }
 
+    /// Keeps so much sound for players of AAC and MP3 to come.
+    pub fn keep_sound(&self, span: Duration) {
+        self.kept_sound.set(span);
+    }
+
     /// Makes the running connection the stream's publisher until the result is dropped.
     ///
     /// # Errors
@@ -235,12 +258,27 @@ impl Source {
         self.state.borrow_mut().waiters.wake_all(&self.courier);
     }
 
+    /// Where a new player of sound alone begins: with what is kept for it, else with the next message.
+    pub(super) fn sound_start_number(&self) -> u64 {
+        let state = self.state.borrow();
+        let kept = self.kept_sound.get();
+        if kept.is_zero() {
+            return state.journal.end();
+        }
+        let span = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
+        state.journal.within(span).max(state.begin)
+    }
+
     pub(super) fn add_cursor(&self, cursor: &Rc<Cursor>) {
         self.cursors.borrow_mut().push(cursor.clone());
     }
 
     pub(super) fn remove_cursor(&self, cursor: &Rc<Cursor>) {
         self.cursors.borrow_mut().retain(|other| !Rc::ptr_eq(other, cursor));
+        if self.consumer_count() == 0 {
+            // It ends with the last player.
+            self.courier.wake();
+        }
         self.idle_since.set(Moment::now());
     }
 
@@ -256,6 +294,24 @@ impl Source {
     pub(super) fn flv_view(&self, start: u64) -> Rc<RefCell<FlvView>> {
         let fits = |view: &FlvView| view.encoded.first() <= start;
         find_or_make(&mut self.views.flv.borrow_mut(), fits, || FlvView::new(start))
+    }
+
+    /// The TS view that still has message `start`, made if there is none.
+    pub(super) fn ts_view(&self, start: u64) -> Rc<RefCell<TsView>> {
+        let fits = |view: &TsView| view.encoded.first() <= start;
+        let state = self.state.borrow();
+        find_or_make(&mut self.views.ts.borrow_mut(), fits, || {
+            TsView::new(start, state.start_headers(start))
+        })
+    }
+
+    /// The view of this codec's sound that still has message `start`, made if there is none.
+    pub(super) fn audio_view(&self, codec: AudioCodec, start: u64) -> Rc<RefCell<AudioView>> {
+        let fits = |view: &AudioView| view.codec() == codec && view.encoded.first() <= start;
+        let state = self.state.borrow();
+        find_or_make(&mut self.views.audio.borrow_mut(), fits, || {
+            AudioView::new(codec, start, state.start_headers(start))
+        })
     }
 
     fn ingest(&self, frame: Frame) {
@@ -323,6 +379,11 @@ impl Source {
             && let Some(start) = state.gop.start()
         {
             keep = start;
+        }
+        let kept_sound = self.kept_sound.get();
+        if !kept_sound.is_zero() {
+            let span = i64::try_from(kept_sound.as_millis()).unwrap_or(i64::MAX);
+            keep = keep.min(state.journal.within(span));
         }
         let slowest = self.cursors.borrow().iter().map(|cursor| cursor.next.get()).min();
         if let Some(slowest) = slowest.filter(|&slowest| slowest < keep) {
@@ -437,6 +498,7 @@ impl Drop for Publication {
         let play = self.source.play.borrow().clone();
         let mut state = self.source.state.borrow_mut();
         state.gop.clear();
+        state.begin = state.journal.end();
         state.atc = play.atc;
         state.clock.set_jitter(effective_jitter(&play, play.atc));
         if !play.reduce_sequence_header {

@@ -26,6 +26,7 @@ impl SourceTable {
             return source.clone();
         }
         let source = Source::new(url.to_owned(), vhost.name.clone(), Rc::new(vhost.play.clone()));
+        source.keep_sound(vhost.http_remux.kept_sound());
         sources.insert(url.to_owned(), source.clone());
         source
     }

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Delivery, FlvConsumer, MergedWrite, Publication, Source, Tracks};
+use super::{AudioConsumer, Delivery, FlvConsumer, MergedWrite, Publication, Source, Tracks};
 use crate::app::config::section::play::{Play, TimeJitter};
 use crate::core::clock::Moment;
 use crate::core::coroutine::{self, spawn};
 use crate::core::limits::SOURCE_JOURNAL_BYTES;
 use crate::core::runtime::run;
 use crate::core::tcp::{ListenOptions, TcpListener, TcpStream};
+use crate::kernel::codec::AudioCodec;
 use crate::kernel::error_code::ErrorCode;
 use crate::kernel::flv::demux::{Demuxer, Item};
 use crate::kernel::frame::{Frame, Kind};
@@ -385,6 +386,21 @@ fn what_the_socket_does_not_take_is_the_coroutines_matter() {
 }
 
 #[test]
+fn the_courier_ends_with_the_last_player() {
+    run(|| {
+        let (source, publication) = source(play());
+        let player = Player::join(&source);
+        publication.push(video(0, true, 10));
+        coroutine::sleep(Duration::from_millis(5));
+        assert!(source.courier().runs());
+        drop(player);
+        coroutine::sleep(Duration::from_millis(5));
+        assert!(!source.courier().runs());
+    })
+    .unwrap();
+}
+
+#[test]
 fn one_publisher_at_a_time() {
     run(|| {
         let (source, publication) = source(play());
@@ -518,6 +534,34 @@ fn a_publisher_cannot_fill_the_memory() {
         drop(_stuck);
         publication.push(large.clone());
         assert!(source.state().journal.bytes() <= SOURCE_JOURNAL_BYTES);
+    })
+    .unwrap();
+}
+
+#[test]
+fn sound_is_kept_for_players_to_come_but_not_past_its_publisher() {
+    run(|| {
+        let (source, publication) = source(play());
+        source.keep_sound(Duration::from_secs(2));
+        headers(&publication);
+        for index in 0..500 {
+            publication.push(audio(index * 20));
+        }
+        let take = |consumer: &mut AudioConsumer| {
+            let mut out = Vec::new();
+            while consumer.take_batch(&mut out) > 0 {}
+            out.len()
+        };
+        // Frames of one byte behind headers of seven, over two seconds with both ends.
+        assert_eq!(take(&mut AudioConsumer::join(&source, AudioCodec::Aac)), 101 * 8);
+        assert_eq!(take(&mut AudioConsumer::join(&source, AudioCodec::Mp3)), 0);
+        drop(publication);
+        let publication = source.publish().unwrap();
+        let mut late = AudioConsumer::join(&source, AudioCodec::Aac);
+        assert_eq!(take(&mut late), 0);
+        headers(&publication);
+        publication.push(audio(0));
+        assert_eq!(take(&mut late), 8);
     })
     .unwrap();
 }

@@ -2,6 +2,7 @@
 //! pieces of meaning that files need. Sockets, clocks and what is served belong to `app`.
 
 pub mod body;
+pub mod client;
 pub mod conditional;
 pub mod date;
 pub mod headers;

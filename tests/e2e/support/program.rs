@@ -172,6 +172,7 @@ fn how_to_install(name: &str) -> &'static str {
             "apt-get install gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
              gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav"
         }
+        "cvlc" => "apt-get install vlc-bin vlc-plugin-base",
         "nginx" => "apt-get install nginx libnginx-mod-rtmp",
         _ => "run scripts/clients.sh, or install it with apt-get",
     }

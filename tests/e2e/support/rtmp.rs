@@ -7,6 +7,8 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{setsockopt, sockopt};
+
 use super::amf::{self, Amf};
 use super::flv::{AUDIO, DATA, Tag, VIDEO};
 
@@ -344,6 +346,34 @@ impl Rtmp {
     pub fn collect_media(&mut self, time: Duration) -> Vec<Tag> {
         let messages = self.collect(time).into_iter();
         messages.filter(Message::is_media).map(Message::into_tag).collect()
+    }
+
+    /// Another handle of the connection, for whoever shall cut it.
+    pub fn second_handle(&self) -> Option<TcpStream> {
+        self.socket.try_clone().ok()
+    }
+
+    /// Leaves without a proper end: the server sees a reset.
+    pub fn reset(self) {
+        let at_once = libc::linger {
+            l_onoff: 1,
+            l_linger: 0,
+        };
+        let _ = setsockopt(&self.socket, sockopt::Linger, &at_once);
+    }
+
+    /// Whether the server has left the connection open so far. What it has sent is thrown away.
+    pub fn is_open(&mut self) -> bool {
+        let mut scratch = [0; 4096];
+        let _ = self.socket.set_nonblocking(true);
+        let end = loop {
+            match self.socket.read(&mut scratch) {
+                Ok(1..) => {}
+                end => break end,
+            }
+        };
+        let _ = self.socket.set_nonblocking(false);
+        end.is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Whether the server closes the connection within `seconds` (what it sends before does not matter).

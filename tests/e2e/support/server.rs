@@ -212,6 +212,23 @@ impl Server {
             .unwrap_or(0)
     }
 
+    /// How many files and sockets the server has open.
+    pub fn open_files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid())).map_or(0, Iterator::count)
+    }
+
+    /// How many coroutines there are, by the next of the lines that the server logs every five seconds.
+    #[track_caller]
+    pub fn next_coroutine_count(&self) -> u32 {
+        const PARTS: [&str; 2] = ["Hybrid cpu=", "coroutines="];
+        let log = self.log();
+        let is_count = |line: &&str| PARTS.iter().all(|part| line.contains(part));
+        let line = self.wait_for_lines(log.lines().filter(is_count).count() + 1, &PARTS);
+        let count = line.split_once(PARTS[1]).map_or("", |(_, count)| count);
+        let count: String = count.chars().take_while(char::is_ascii_digit).collect();
+        count.parse().unwrap_or_else(|e| panic!("{line}: {e}"))
+    }
+
     fn finish(&mut self) {
         let Running::Real(program) = &mut self.program else {
             return;

@@ -1,5 +1,7 @@
 //! Typed snapshots, a file for each feature: read once when a configuration is loaded, immutable from then on.
 
+pub mod http_hooks;
+pub mod http_remux;
 pub mod http_server;
 pub mod http_static;
 pub mod log;

@@ -1,5 +1,7 @@
 //! A virtual host: the settings of the streams under one name.
 
+use super::http_hooks::HttpHooks;
+use super::http_remux::HttpRemux;
 use super::http_static::HttpStatic;
 use super::play::Play;
 use super::publish::Publish;
@@ -37,8 +39,12 @@ pub struct Vhost {
     pub refer: Refer,
     /// Who may, by address.
     pub security: Security,
+    /// Who is called when clients come and go.
+    pub http_hooks: HttpHooks,
     /// Files that are served over HTTP.
     pub http_static: HttpStatic,
+    /// Live streams that are served over HTTP.
+    pub http_remux: HttpRemux,
 }
 
 impl Vhost {
@@ -60,7 +66,9 @@ impl Vhost {
             publish: Publish::read(&vhost.section("publish")),
             refer: Refer::read(&vhost.section("refer")),
             security: Security::read(&vhost.section("security")),
+            http_hooks: HttpHooks::read(&vhost.section("http_hooks")),
             http_static: HttpStatic::read(name, &vhost.section("http_static")),
+            http_remux: HttpRemux::read(&vhost.section("http_remux")),
         }
     }
 }

@@ -1,0 +1,44 @@
+//! Who is called when clients come and go.
+
+use crate::app::config::scope::Scope;
+use crate::app::hooks::Event;
+
+/// The `http_hooks` block of a vhost: for each event the URLs that are called, one after the other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpHooks {
+    /// Whether anybody is called.
+    pub enabled: bool,
+    on_connect: Vec<String>,
+    on_close: Vec<String>,
+    on_publish: Vec<String>,
+    on_unpublish: Vec<String>,
+    on_play: Vec<String>,
+    on_stop: Vec<String>,
+}
+
+impl HttpHooks {
+    pub(crate) fn read(hooks: &Scope<'_>) -> Self {
+        HttpHooks {
+            enabled: hooks.flag("enabled"),
+            on_connect: hooks.texts("on_connect"),
+            on_close: hooks.texts("on_close"),
+            on_publish: hooks.texts("on_publish"),
+            on_unpublish: hooks.texts("on_unpublish"),
+            on_play: hooks.texts("on_play"),
+            on_stop: hooks.texts("on_stop"),
+        }
+    }
+
+    /// Who is called for an event; nobody when callbacks are disabled.
+    pub fn urls(&self, event: Event) -> &[String] {
+        match event {
+            _ if !self.enabled => &[],
+            Event::Connect => &self.on_connect,
+            Event::Close => &self.on_close,
+            Event::Publish => &self.on_publish,
+            Event::Unpublish => &self.on_unpublish,
+            Event::Play => &self.on_play,
+            Event::Stop => &self.on_stop,
+        }
+    }
+}

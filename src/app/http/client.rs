@@ -1,0 +1,98 @@
+//! The HTTP client of callbacks: one exchange on a connection of its own.
+
+use std::io;
+use std::time::Duration;
+
+use crate::app::cli;
+use crate::core::clock::Moment;
+use crate::core::dns;
+use crate::core::limits::HTTP_ANSWER_BYTES;
+use crate::core::tcp::TcpStream;
+use crate::kernel::error::{Error, IoWrap, Result};
+use crate::kernel::error_code::ErrorCode;
+use crate::protocol::http::client::{Answer, AnswerReader, Url, request_bytes};
+
+/// What one read asks for, bytes.
+const READ_BYTES: usize = 4 << 10;
+
+/// How long the other side may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// To find the address and connect.
+    pub connect: Duration,
+    /// For each read, and for taking anything of the request.
+    pub step: Duration,
+    /// For all of it, so that an answer that comes byte by byte ends too.
+    pub whole: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Timeouts {
+            connect: Duration::from_secs(30),
+            step: Duration::from_secs(30),
+            whole: Duration::from_secs(90),
+        }
+    }
+}
+
+/// Sends a request and gives its answer, whatever the status; redirects are not followed. Yields.
+///
+/// # Errors
+/// [`ErrorCode::HttpParseUrl`]; [`ErrorCode::HttpsNotSupported`]; [`ErrorCode::DnsResolve`],
+/// [`ErrorCode::SocketConnect`], [`ErrorCode::SocketTimeout`], [`ErrorCode::HttpResponseEof`] when the connection
+/// breaks; those of [`AnswerReader::push`].
+pub fn fetch(method: &str, url: &str, body: &[u8], timeouts: Timeouts) -> Result<Answer> {
+    let url = Url::parse(url)?;
+    if url.is_https {
+        let text = format!(
+            "https://{}:{} cannot be called, this server is built without the feature tls",
+            url.host, url.port
+        );
+        return Err(Error::new(ErrorCode::HttpsNotSupported, text));
+    }
+    let end = Moment::after(timeouts.whole);
+    let stream = connect(&url, timeouts.connect.min(timeouts.whole))?;
+    let peer = || format!("http server {}:{}", url.host, url.port);
+    stream.set_write_timeout(Some(timeouts.step.min(timeouts.whole)));
+    let request = request_bytes(method, &url, cli::SIGNATURE, body);
+    // Not the codes of sockets: those mean that the client has left.
+    stream.write_all(&request).io_wrap(ErrorCode::HttpResponseEof, || {
+        format!("{} does not take the request", peer())
+    })?;
+    let mut reader = AnswerReader::new(HTTP_ANSWER_BYTES);
+    let mut buffer = [0; READ_BYTES];
+    loop {
+        let rest = end.since(Moment::now());
+        if rest.is_zero() {
+            let text = format!("{} has not answered in {} s", peer(), timeouts.whole.as_secs_f64());
+            return Err(Error::new(ErrorCode::SocketTimeout, text));
+        }
+        stream.set_read_timeout(Some(timeouts.step.min(rest)));
+        let count = stream.read(&mut buffer);
+        let count = count.io_wrap(ErrorCode::HttpResponseEof, || format!("read the answer of {}", peer()))?;
+        if count == 0 {
+            return reader.end();
+        }
+        if let Some(answer) = reader.push(&buffer[..count])? {
+            return Ok(answer);
+        }
+    }
+}
+
+/// To the first address of the host that lets us, all within `timeout`.
+fn connect(url: &Url, timeout: Duration) -> Result<TcpStream> {
+    let deadline = Moment::after(timeout);
+    let addresses = dns::resolve(&url.host, url.port, timeout)
+        .io_wrap(ErrorCode::DnsResolve, || format!("find http server {}", url.host))?;
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for address in addresses {
+        match TcpStream::connect(address, deadline.since(Moment::now())) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last).io_wrap(ErrorCode::SocketConnect, || {
+        format!("connect to http server {}:{}", url.host, url.port)
+    })
+}

@@ -1,0 +1,180 @@
+//! One player: what its feed has goes out in batches; its connection's end is noticed in between.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::feed::Feed;
+use crate::app::config::section::vhost::Vhost;
+use crate::app::http::exchange::Exchange;
+use crate::app::pithy::Progress;
+use crate::app::server::Server;
+use crate::app::source::MergedWrite;
+use crate::core::clock::Moment;
+use crate::core::coroutine;
+use crate::core::id::ContextId;
+use crate::core::limits::{HTTP_DRAIN_BYTES, LIVE_SCRATCH_BYTES};
+use crate::kernel::error::{Error, Result};
+use crate::kernel::error_code::ErrorCode;
+use crate::protocol::websocket::{self, Opcode};
+
+/// How long a player waits at most before it looks whether a short batch is due after all.
+const LOOK: Duration = Duration::from_secs(1);
+/// The same while its file header waits to be told.
+const LOOK_FOR_TRACKS: Duration = Duration::from_millis(100);
+
+/// One player on its connection.
+pub struct Player<'p, 'c, 's> {
+    exchange: &'p mut Exchange<'c, 's>,
+    server: &'p Rc<Server>,
+    feed: Feed,
+    merged: MergedWrite,
+    /// Who publishes, once somebody does.
+    publisher: Option<ContextId>,
+    messages: u64,
+    progress: Progress,
+}
+
+impl<'p, 'c, 's> Player<'p, 'c, 's> {
+    /// A player whose answer has begun.
+    pub fn new(exchange: &'p mut Exchange<'c, 's>, server: &'p Rc<Server>, vhost: &Vhost, feed: Feed) -> Self {
+        Player {
+            exchange,
+            server,
+            feed,
+            merged: MergedWrite {
+                messages: vhost.play.mw_msgs,
+                latency: vhost.play.mw_latency,
+            },
+            publisher: None,
+            messages: 0,
+            progress: Progress::new(),
+        }
+    }
+
+    /// Plays until the publisher or the client leaves; waits for a publisher who is not there yet. Yields.
+    ///
+    /// # Errors
+    /// The socket's; [`ErrorCode::SocketClosed`] when the client leaves.
+    pub fn play(mut self) -> Result<()> {
+        let interval = self.server.config().pithy_print;
+        let mut due = true;
+        loop {
+            if self.has_left()? {
+                return Ok(());
+            }
+            let has_ended = self.has_ended();
+            if due || has_ended {
+                self.send()?;
+            }
+            if has_ended {
+                log::info!(
+                    "http player is closed, the stream ended after {} messages",
+                    self.messages
+                );
+                return Ok(());
+            }
+            if self.server.http.live.turn.take(interval) {
+                self.report();
+            }
+            let before = Moment::now();
+            let look = if self.is_undecided() { LOOK_FOR_TRACKS } else { LOOK };
+            if self.is_undecided() && self.feed.place().is_due(self.merged) {
+                self.exchange.wait_input(before + look)?;
+            } else {
+                self.feed
+                    .place()
+                    .wait(self.merged, self.exchange.stream(), before + look);
+            }
+            due = self.feed.place().is_due(self.merged) || Moment::now().since(before) >= look;
+        }
+    }
+
+    /// Whether messages are there, but nothing can be sent yet.
+    fn is_undecided(&self) -> bool {
+        self.messages == 0 && self.publisher.is_some()
+    }
+
+    /// Whether the publisher who was seen is gone. Another one may have come since; its players are those who ask again.
+    fn has_ended(&mut self) -> bool {
+        let publisher = self.feed.place().source().publisher();
+        let known = self.publisher;
+        if known.is_none() {
+            self.publisher = publisher;
+            return false;
+        }
+        known != publisher
+    }
+
+    fn send(&mut self) -> Result<()> {
+        if self.publisher.is_none() {
+            return Ok(());
+        }
+        loop {
+            let (taken, rest) = {
+                let mut scratch = self.server.http.live.scratch.borrow_mut();
+                scratch.clear();
+                let taken = self.feed.take_batch(&mut scratch);
+                let rest = self.exchange.offer(&scratch)?;
+                if scratch.capacity() > LIVE_SCRATCH_BYTES {
+                    *scratch = Vec::new();
+                }
+                (taken, rest)
+            };
+            self.exchange.write_rest(&rest)?;
+            if taken == 0 {
+                return Ok(());
+            }
+            self.messages += taken;
+        }
+    }
+
+    /// Looks at what the client sent; gives whether it said goodbye.
+    fn has_left(&mut self) -> Result<bool> {
+        if self.exchange.is_websocket() {
+            return self.answer_frames();
+        }
+        self.check_silence().map(|()| false)
+    }
+
+    /// Answers pings; other messages are none of ours. Gives whether the client closes.
+    fn answer_frames(&mut self) -> Result<bool> {
+        let input = self.exchange.try_input()?;
+        let is_idle = input.is_empty();
+        while let Some(frame) = websocket::take_frame(self.exchange.unread())? {
+            match frame.opcode {
+                Opcode::Close => return Ok(true),
+                Opcode::Ping => {
+                    let pong = websocket::control_frame(Opcode::Pong, &frame.payload);
+                    self.exchange.write_rest(&pong)?;
+                }
+                Opcode::Pong | Opcode::Text | Opcode::Binary | Opcode::Continuation => {}
+            }
+        }
+        if !is_idle {
+            // A client that always has another frame shall not keep the others from their turn.
+            coroutine::yield_now();
+        }
+        Ok(false)
+    }
+
+    /// Players have nothing to say over plain HTTP: a client that sends and sends is none.
+    fn check_silence(&mut self) -> Result<()> {
+        let input = self.exchange.try_input()?;
+        if input.len() > HTTP_DRAIN_BYTES {
+            let text = format!("player sent {} bytes that nobody asked for", input.len());
+            return Err(Error::new(ErrorCode::HttpWithBody, text));
+        }
+        Ok(())
+    }
+
+    fn report(&mut self) {
+        let (out, input) = self.progress.sample(self.exchange.stream());
+        log::info!(
+            "-> HTS http: time={}, msgs={}, okbps={out}, ikbps={input}, mw={}, dropped={}",
+            self.progress.millis(),
+            self.messages,
+            self.merged.latency.as_millis(),
+            self.feed.place().dropped(),
+        );
+    }
+}

@@ -1,0 +1,15 @@
+//! MPEG transport streams (ISO/IEC 13818-1): what HTTP-TS players, HLS segments and SRT callers read.
+//!
+//! [`mux::Muxer`] takes the messages of the live path and gives packets. Below it: [`packet`] cuts units into packets,
+//! [`psi`] writes the tables, [`pes`] the headers of access units, [`clock`] keeps time, [`video`] and [`audio`] turn the
+//! payloads of FLV messages into elementary streams.
+
+pub mod audio;
+pub mod clock;
+pub mod mux;
+pub mod packet;
+pub mod pes;
+pub mod psi;
+pub mod video;
+
+pub use mux::{Muxer, MuxerOptions, Written};
