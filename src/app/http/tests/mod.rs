@@ -1,5 +1,6 @@
 //! The HTTP server over real sockets, with time limits of the tests' own.
 
+mod api;
 mod connections;
 mod files;
 

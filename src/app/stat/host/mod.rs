@@ -14,7 +14,7 @@ use std::io::Read;
 
 pub use self::cpu::{MachineCpu, ProcessCpu};
 pub use self::memory::{Disks, Memory};
-pub use self::network::{Devices, Sockets};
+pub use self::network::{Devices, Sockets, reachable_address};
 pub use self::platform::Platform;
 pub use self::process::{Rusage, SelfInfo};
 use crate::core::clock;
