@@ -178,7 +178,7 @@ impl Conn<'_> {
             .fetch_or_create(&request.subject.url.stream_url(), &request.vhost);
         self.log_source(&source);
         let served = self.serve_role(role, &request, &source, duration_ms);
-        request.client.leave(served.as_ref().map(|()| ()));
+        request.client.leave(&served);
         served
     }
 

@@ -25,7 +25,7 @@ pub use self::traffic::{Carrier, Traffic};
 pub use self::vhost::Vhost;
 use crate::core::clock::Moment;
 use crate::core::coroutine;
-use crate::kernel::error::{Error, Result};
+use crate::kernel::error::Result;
 
 /// How often bytes, rates and the use of the CPU are sampled.
 const PERIOD: Duration = Duration::from_secs(3);
@@ -227,7 +227,7 @@ impl Entry {
     }
 
     /// Takes the client out, and counts an error that it ended with.
-    pub fn leave(self, ended: Result<(), &Error>) {
+    pub fn leave(self, ended: &Result<()>) {
         if ended.is_err() {
             self.stat.failed.set(self.stat.failed.get() + 1);
         }

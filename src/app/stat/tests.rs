@@ -1,5 +1,6 @@
 //! Entries come and go with their clients, and bytes are counted once.
 
+use crate::kernel::error::Error;
 use bytes::Bytes;
 
 use super::*;
@@ -67,11 +68,11 @@ fn entries_leave_with_their_clients() {
     assert!(stat.stream(&stream.id).is_some() && stat.vhost(&stream.vhost.id).is_some());
 
     drop(publishing);
-    publisher.leave(Err(&Error::new(ErrorCode::SocketClosed, "gone")));
+    publisher.leave(&Err(Error::new(ErrorCode::SocketClosed, "gone")));
     assert_eq!((stream.clients(), stream.is_published()), (1, false));
     assert_eq!((stat.published_streams(), stat.failed(), stat.entered()), (0, 1, 2));
     assert_eq!(stat.streams(0, 10).len(), 1, "a player keeps the stream");
-    player.leave(Ok(()));
+    player.leave(&Ok(()));
     assert_eq!(
         (stat.streams(0, 10).len(), stat.client_count(), stat.failed()),
         (0, 0, 1)

@@ -132,7 +132,7 @@ fn play(exchange: &mut Exchange<'_, '_>, vhost: &Rc<Vhost>, url: &StreamUrl, for
     let feed = Feed::join(&source, &vhost.http_remux, format);
     let client = enter(exchange, url);
     let played = Player::new(exchange, &server, vhost, feed).play();
-    client.leave(played.as_ref().map(|()| ()));
+    client.leave(&played);
     played
 }
 
