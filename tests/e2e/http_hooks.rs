@@ -163,6 +163,9 @@ fn a_publisher_and_a_player_are_told_in_order() {
             .iter()
             .all(|body| body["server_id"].as_str().is_some_and(|id| id.starts_with("vid-")))
     );
+    let stream_id = bodies[1]["stream_id"].as_str().unwrap_or_default();
+    assert!(stream_id.starts_with("vid-"), "the API's id of the stream: {stream_id}");
+    assert!([3, 4, 6].iter().all(|index| bodies[*index]["stream_id"] == stream_id));
     let asked = callbacks.asked.lock().expect("the record");
     assert_eq!(asked[0].0, "/on_connect?from=srs");
     assert!(asked[0].1.starts_with("{\"server_id\":\"vid-") && asked[0].1.contains("\",\"service_id\":\""));
