@@ -10,7 +10,7 @@ use srs_may::app::cli::{self, Action, Arguments};
 use srs_may::app::config::section::log::Tank;
 use srs_may::app::config::section::process::Process;
 use srs_may::app::config::{Loaded, Origin};
-use srs_may::app::identity;
+use srs_may::app::identity::Identity;
 use srs_may::app::server::{Quit, Server};
 use srs_may::core::coroutine;
 use srs_may::core::id::ContextId;
@@ -100,11 +100,13 @@ fn run(arguments: &Arguments) -> Result<u8> {
         setup::daemonize().io_wrap(ErrorCode::DaemonWaitPid, || "become a daemon".into())?;
     }
     let _pid_file = acquire_pid_file(process).wrap("run")?;
-    let server_id = identity::server_id(process);
+    let identity = Identity::establish(process);
     log::info!(
-        "server cid={}, pid={}, server_id={server_id}",
+        "server cid={}, pid={}, server_id={}, service_id={}",
         ContextId::current(),
-        std::process::id()
+        std::process::id(),
+        identity.server,
+        identity.service
     );
     tank::start_background();
 
@@ -114,7 +116,7 @@ fn run(arguments: &Arguments) -> Result<u8> {
     drop(loaded);
     let ended = runtime::run(move || {
         context.enter();
-        serve(origin, server_id, blocked, follow)
+        serve(origin, identity, blocked, follow)
     });
     ended.io_wrap(ErrorCode::StInitialize, || "run the coroutines".into())??;
     Ok(0)
@@ -161,10 +163,9 @@ fn acquire_pid_file(process: &Process) -> Result<PidFile> {
 }
 
 /// The first coroutine's life.
-fn serve(origin: Origin, server_id: String, blocked: Blocked, follow: Option<u32>) -> Result<()> {
+fn serve(origin: Origin, identity: Identity, blocked: Blocked, follow: Option<u32>) -> Result<()> {
     let signals = Signals::new(blocked).io_wrap(ErrorCode::PipeCreate, || "read signals".into())?;
-    let server = Server::new(origin)?;
-    server.hooks.set_server_id(server_id);
+    let server = Server::new(origin, identity)?;
     log::info!("signal installed, reload=1, reopen=10, fast_quit=15, grace_quit=3");
     let steered = server.clone();
     coroutine::spawn("signals", move || steer(&steered, &signals));

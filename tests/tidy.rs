@@ -103,6 +103,7 @@ const BANS: &[Ban] = &[
             "src/app/identity.rs",
             // The kernel's own figures under /proc, which never wait for a disk.
             "src/app/monitor.rs",
+            "src/app/stat/host",
         ],
         instead: "a slow disk would stop every stream; use crate::core::offload",
     },

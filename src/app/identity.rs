@@ -1,13 +1,38 @@
-//! Who this server is: the stable id that callbacks and the API tell.
+//! Who this server is: the ids that callbacks and the API tell.
 
 use std::fs;
 use std::path::PathBuf;
 
 use super::config::section::process::Process;
+use crate::core::id::ContextId;
+
+/// The ids of this server.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The same after a restart.
+    pub server: String,
+    /// New at each start.
+    pub service: String,
+}
+
+impl Identity {
+    /// The ids of a server that starts now; reads and writes the file of the stable one.
+    pub fn establish(process: &Process) -> Self {
+        Self::of_server(server_id(process))
+    }
+
+    /// A new start of the server with this id.
+    pub fn of_server(server: String) -> Self {
+        Identity {
+            server,
+            service: ContextId::generate().to_string(),
+        }
+    }
+}
 
 /// The id of the configuration, else the one that an earlier run left beside the pid file, else a new one; kept beside
 /// the pid file (`.pid` replaced by `.id`) for the next run.
-pub fn server_id(process: &Process) -> String {
+fn server_id(process: &Process) -> String {
     let path = id_path(&process.pid);
     let kept = || {
         fs::read_to_string(&path)
@@ -15,7 +40,7 @@ pub fn server_id(process: &Process) -> String {
             .map(|text| text.trim().to_owned())
             .filter(|text| is_id(text))
     };
-    let id = process.server_id.clone().or_else(kept).unwrap_or_else(generate);
+    let id = process.server_id.clone().or_else(kept).unwrap_or_else(random_id);
     if let Err(error) = fs::write(&path, &id) {
         log::warn!(
             "server id {id} is not kept, {} cannot be written: {error}",
@@ -37,9 +62,10 @@ fn is_id(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-fn generate() -> String {
-    let random: String = std::iter::repeat_with(|| fastrand::char('a'..='z')).take(7).collect();
-    format!("vid-{random}")
+/// A new id of the form that servers, vhosts and streams have: `vid-` and seven of `[0-9a-z]`.
+pub fn random_id() -> String {
+    let id = ContextId::generate();
+    format!("vid-{}", &id.as_str()[1..])
 }
 
 #[cfg(test)]
@@ -54,7 +80,7 @@ mod tests {
 
     #[test]
     fn made_ids_are_ids() {
-        assert!(is_id(&generate()));
+        assert!(is_id(&random_id()));
         assert!(!is_id("a b"));
         assert!(!is_id(""));
     }

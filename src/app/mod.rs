@@ -13,3 +13,4 @@ pub mod rtmp;
 
 pub mod server;
 pub mod source;
+pub mod stat;

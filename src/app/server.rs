@@ -11,10 +11,12 @@ use super::config::section::vhost::Vhost;
 use super::config::{Config, Origin};
 use super::hooks::Hooks;
 use super::http::{self, Http};
+use super::identity::Identity;
 use super::listener::Listener;
 use super::pithy::Turn;
 use super::rtmp;
 use super::source::SourceTable;
+use super::stat::{self, ReloadState, Statistics};
 use crate::core::clock::Moment;
 use crate::core::coroutine;
 use crate::core::id::ContextId;
@@ -41,6 +43,10 @@ pub struct Server {
     pub turns: Turns,
     /// The HTTP server.
     pub http: Http,
+    /// What the API tells of all that.
+    pub stat: Rc<Statistics>,
+    /// Who this server is.
+    pub identity: Identity,
     /// The HTTP callbacks.
     pub hooks: Hooks,
     origin: Origin,
@@ -75,13 +81,15 @@ impl Server {
     ///
     /// # Errors
     /// What is wrong with the configuration.
-    pub fn new(origin: Origin) -> Result<Rc<Self>> {
+    pub fn new(origin: Origin, identity: Identity) -> Result<Rc<Self>> {
         Ok(Rc::new(Server {
             config: RefCell::new(origin.load().wrap("load configuration")?.config),
             sources: SourceTable::default(),
             clients: Rc::default(),
             turns: Turns::default(),
             http: Http::default(),
+            stat: Rc::default(),
+            identity,
             hooks: Hooks::default(),
             origin,
             listeners: RefCell::default(),
@@ -118,6 +126,8 @@ impl Server {
         let cleaner = self.clone();
         coroutine::spawn("clean up sources", move || cleaner.clean_up());
         coroutine::spawn("monitor", super::monitor::run);
+        let statistics = self.stat.clone();
+        coroutine::spawn("statistics", move || stat::run(&statistics));
         while self.quit.get().is_none() {
             self.quit_changed.wait();
         }
@@ -241,7 +251,24 @@ impl Server {
     /// # Errors
     /// What is wrong with the new configuration, or an address that cannot be listened at; the old one stays in force.
     pub fn reload(self: &Rc<Self>) -> Result<()> {
-        let loaded = self.origin.load().wrap("reload")?;
+        self.stat.reloads.begin();
+        let reloaded = self.load_and_apply();
+        match &reloaded {
+            Ok(()) => self.stat.reloads.reach(ReloadState::Done),
+            Err(error) => self.stat.reloads.fail(error),
+        }
+        reloaded
+    }
+
+    fn load_and_apply(self: &Rc<Self>) -> Result<()> {
+        let loaded = self.origin.load().inspect_err(|error| {
+            if error.code() == ErrorCode::ConfigInvalid {
+                // It was read, but may not run.
+                self.stat.reloads.reach(ReloadState::Transforming);
+            }
+        });
+        let loaded = loaded.wrap("reload")?;
+        self.stat.reloads.reach(ReloadState::Applying);
         for warning in &loaded.warnings {
             log::warn!("{warning}");
         }
@@ -259,6 +286,8 @@ impl Server {
                 source.keep_sound(vhost.http_remux.kept_sound());
             }
         });
+        self.stat
+            .retain_vhosts(|name| config.vhosts().iter().any(|vhost| vhost.name == name));
         log::info!("reload success");
         Ok(())
     }

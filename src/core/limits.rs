@@ -73,6 +73,10 @@ pub const HTTP_CHUNK_LINE_BYTES: usize = 1024;
 pub const HTTP_TRAILER_BYTES: usize = 8 << 10;
 /// Bytes of a request's body that are read and dropped so that the connection can go on, or its answer arrive.
 pub const HTTP_DRAIN_BYTES: usize = 64 << 10;
+/// Streams or clients that one answer of the HTTP API lists at most; a client asks for the next ones with `start`.
+pub const API_PAGE_ITEMS: usize = 10_000;
+/// The same unless more are asked for.
+pub const API_PAGE_ITEMS_MIN: usize = 10;
 /// What is held of a file that is sent, bytes.
 pub const HTTP_PIECE_BYTES: usize = 64 << 10;
 /// The payload of one WebSocket frame of a client, bytes; players have nothing to say.

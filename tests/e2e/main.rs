@@ -13,6 +13,7 @@ mod fuzz_corpus;
 mod gop_cache;
 mod gstreamer;
 mod hostile;
+mod http_api;
 mod http_hooks;
 mod http_live;
 mod http_static;

@@ -33,6 +33,7 @@ pub use self::host::Host;
 pub use self::load::{LoadOptions, Loaded, read_file};
 pub use self::origin::Origin;
 use self::scope::Scope;
+use self::section::http_api::HttpApi;
 use self::section::http_server::HttpServer;
 use self::section::log::Log;
 use self::section::process::Process;
@@ -53,6 +54,8 @@ pub struct Config {
     pub chunk_size: u32,
     /// The time between the progress lines of each kind of client.
     pub pithy_print: Duration,
+    /// The HTTP API.
+    pub http_api: HttpApi,
     /// The HTTP server for media and files.
     pub http_server: HttpServer,
     vhosts: Vec<Rc<Vhost>>,
@@ -105,6 +108,7 @@ impl Config {
             max_connections: root.size("max_connections"),
             chunk_size,
             pithy_print: root.duration("pithy_print_ms"),
+            http_api: HttpApi::read(&root.section("http_api")),
             http_server: HttpServer::read(&root.section("http_server")),
             vhosts,
             by_name,

@@ -55,14 +55,8 @@ impl Event {
     }
 }
 
-/// Gives the statistics id of a stream by its `stream_url`, `None` while it has none.
-pub type StreamIds = Box<dyn Fn(&str) -> Option<String>>;
-
 /// What all calls of the server share.
 pub struct Hooks {
-    server_id: RefCell<String>,
-    service_id: String,
-    stream_ids: RefCell<StreamIds>,
     /// For calls from now on.
     pub timeouts: Cell<Timeouts>,
     notices: WaitGroup,
@@ -71,9 +65,6 @@ pub struct Hooks {
 impl Default for Hooks {
     fn default() -> Self {
         Hooks {
-            server_id: RefCell::default(),
-            service_id: ContextId::generate().to_string(),
-            stream_ids: RefCell::new(Box::new(|_| None)),
             timeouts: Cell::default(),
             notices: WaitGroup::new(),
         }
@@ -81,26 +72,6 @@ impl Default for Hooks {
 }
 
 impl Hooks {
-    /// Tells who this server is, for all bodies.
-    pub fn set_server_id(&self, id: String) {
-        self.server_id.replace(id);
-    }
-
-    /// The id of this server over restarts; empty until it is set.
-    pub fn server_id(&self) -> String {
-        self.server_id.borrow().clone()
-    }
-
-    /// The id of this run of the server.
-    pub fn service_id(&self) -> &str {
-        &self.service_id
-    }
-
-    /// Tells where statistics ids of streams are found.
-    pub fn set_stream_ids(&self, ids: StreamIds) {
-        *self.stream_ids.borrow_mut() = ids;
-    }
-
     /// Waits until all ends are told, or `deadline`. Yields.
     pub fn wait_told(&self, deadline: Moment) -> bool {
         self.notices.wait_until(deadline)
@@ -194,13 +165,13 @@ impl Caller {
             return None;
         }
         let hooks = &server.hooks;
-        let (server_id, ip) = (hooks.server_id(), subject.ip.to_canonical().to_string());
+        let ip = subject.ip.to_canonical().to_string();
         let stream_url = subject.url.stream_url();
-        let stream_id = (*hooks.stream_ids.borrow())(&stream_url);
+        let stream_id = server.stat.stream_by_url(&stream_url).map(|stream| stream.id.clone());
         let url = &subject.url;
         let who = Who {
-            server_id: &server_id,
-            service_id: &hooks.service_id,
+            server_id: &server.identity.server,
+            service_id: &server.identity.service,
             action: event.name(),
             client_id: self.client.as_str(),
             ip: &ip,

@@ -5,8 +5,9 @@ use std::rc::Rc;
 
 use bytes::BytesMut;
 
-use super::Timeouts;
+use super::api::auth;
 use super::exchange::{Exchange, Input};
+use super::{Site, Timeouts};
 use crate::app::cli::SIGNATURE;
 use crate::app::clients::Entry;
 use crate::app::server::Server;
@@ -22,8 +23,17 @@ use crate::protocol::http::request::{Method, Request, RequestReader};
 use crate::protocol::http::response::ResponseHead;
 use crate::protocol::http::status::Status;
 
-/// Serves a connection until its end. Yields.
+/// Serves a connection to the port of media and files until its end. Yields.
 pub fn serve(server: &Rc<Server>, stream: &Rc<TcpStream>, peer: SocketAddr, _entry: &Entry) {
+    serve_at(Site::Media, server, stream, peer);
+}
+
+/// Serves a connection to the API's own port until its end. Yields.
+pub fn serve_api(server: &Rc<Server>, stream: &Rc<TcpStream>, peer: SocketAddr, _entry: &Entry) {
+    serve_at(Site::Api, server, stream, peer);
+}
+
+fn serve_at(site: Site, server: &Rc<Server>, stream: &Rc<TcpStream>, peer: SocketAddr) {
     let timeouts = server.http.timeouts.get();
     // Head and body may be two writes; the second shall not wait for the peer to acknowledge the first. This fails only
     // if the peer has gone already, which the first read tells.
@@ -34,6 +44,7 @@ pub fn serve(server: &Rc<Server>, stream: &Rc<TcpStream>, peer: SocketAddr, _ent
         buffer: BytesMut::new(),
     };
     let mut connection = Connection {
+        site,
         server,
         input,
         peer,
@@ -47,6 +58,7 @@ pub fn serve(server: &Rc<Server>, stream: &Rc<TcpStream>, peer: SocketAddr, _ent
 }
 
 struct Connection<'s> {
+    site: Site,
     server: &'s Rc<Server>,
     input: Input<'s>,
     peer: SocketAddr,
@@ -60,7 +72,7 @@ impl Connection<'_> {
         while let Some(request) = self.read_request()? {
             log_request(&request, self.peer, served);
             let mut exchange = Exchange::new(self.server, request, &mut self.input, self.peer, self.timeouts);
-            let finished = answer(&mut exchange).and_then(|()| exchange.finish());
+            let finished = answer(self.site, &mut exchange).and_then(|()| exchange.finish());
             served += 1;
             if !matches!(finished, Ok(true)) {
                 self.say_goodbye();
@@ -161,12 +173,15 @@ fn log_request(request: &Request, peer: SocketAddr, index: u64) {
     log::info!("HTTP #{index} {peer} {method} http://{host}{target}, content-length={length}");
 }
 
-fn answer(exchange: &mut Exchange<'_, '_>) -> Result<()> {
+fn answer(site: Site, exchange: &mut Exchange<'_, '_>) -> Result<()> {
     if exchange.request.method == Method::Options {
         return match exchange.server.config().http_server.crossdomain {
             true => exchange.reply(ResponseHead::new(Status::OK), b""),
             false => exchange.reply_status(Status::METHOD_NOT_ALLOWED),
         };
     }
-    exchange.server.http.router().serve(exchange)
+    if auth::refuse(exchange)? {
+        return Ok(());
+    }
+    exchange.server.http.router(site).serve(exchange)
 }

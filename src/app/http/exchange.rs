@@ -29,7 +29,7 @@ const READ_BYTES: usize = 4096;
 /// The bytes that come from a peer.
 pub struct Input<'s> {
     /// The connection.
-    pub stream: &'s TcpStream,
+    pub stream: &'s Rc<TcpStream>,
     /// What is read and not yet used.
     pub buffer: BytesMut,
 }
@@ -120,7 +120,7 @@ impl<'c, 's> Exchange<'c, 's> {
     }
 
     /// The connection itself, for handlers that stay on it: to watch for the peer's end, to count bytes.
-    pub fn stream(&self) -> &TcpStream {
+    pub fn stream(&self) -> &Rc<TcpStream> {
         self.input.stream
     }
 

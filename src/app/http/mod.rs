@@ -1,8 +1,9 @@
-//! The HTTP server: listeners, connections, routes, and what is served: live streams and files.
+//! The HTTP servers: listeners, connections, routes, and what is served: live streams, files, the API.
 //!
 //! A connection is one coroutine that reads a request, finds its [`router::Handler`] and lets it answer through an
 //! [`Exchange`]; the next request follows while both sides want it. What is new to serve becomes a handler.
 
+pub mod api;
 pub mod client;
 pub mod conn;
 mod cors;
@@ -24,7 +25,7 @@ pub use self::exchange::Exchange;
 use self::router::Router;
 use super::config::Config;
 use super::listener::Listener;
-use super::server::Server;
+use super::server::{Serve, Server};
 use crate::kernel::error::{Result, Wrap};
 
 /// How long a connection waits for its peer.
@@ -49,11 +50,21 @@ impl Default for Timeouts {
     }
 }
 
-/// The HTTP server's part of the server.
+/// Which of the two servers a connection came to. When both have one address, it is that of media and files.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Site {
+    /// `http_server`: media and files.
+    Media,
+    /// `http_api`: the API.
+    Api,
+}
+
+/// The HTTP servers' part of the server.
 #[derive(Default)]
 pub struct Http {
-    listeners: RefCell<HashMap<SocketAddr, Listener>>,
+    listeners: RefCell<HashMap<(Site, SocketAddr), Listener>>,
     router: RefCell<Rc<Router>>,
+    api_router: RefCell<Rc<Router>>,
     /// For connections that are accepted from now on.
     pub timeouts: Cell<Timeouts>,
     /// What the players of live streams share.
@@ -62,8 +73,11 @@ pub struct Http {
 
 impl Http {
     /// The routes in force.
-    pub fn router(&self) -> Rc<Router> {
-        self.router.borrow().clone()
+    pub fn router(&self, site: Site) -> Rc<Router> {
+        match site {
+            Site::Media => self.router.borrow().clone(),
+            Site::Api => self.api_router.borrow().clone(),
+        }
     }
 
     /// Where it listens.
@@ -88,30 +102,57 @@ impl Http {
 /// [`crate::kernel::error_code::ErrorCode::SocketBind`], and what [`live::mount`] finds; then all is as it was.
 pub fn open(server: &Rc<Server>) -> Result<()> {
     let config = server.config();
-    let mut wanted = Vec::new();
-    if config.http_server.enabled {
-        wanted.push(config.http_server.socket_addr()?);
-    }
-    let routes = routes(&config)?;
+    let wanted = wanted(&config)?;
+    let routes = routes(&config, &wanted)?;
     let http = &server.http;
-    for address in &wanted {
-        if http.listeners.borrow().contains_key(address) {
+    for &(site, address) in &wanted {
+        if http.listeners.borrow().contains_key(&(site, address)) {
             continue;
         }
         let accepting = server.clone();
-        let accept = move |stream, peer| accepting.admit("http", stream, peer, conn::serve);
-        let listener = Listener::open("HTTP-Server", *address, accept).wrap("http_server")?;
-        http.listeners.borrow_mut().insert(*address, listener);
+        let (name, serve, context): (_, Serve, _) = match site {
+            Site::Media => ("HTTP-Server", conn::serve, "http_server"),
+            Site::Api => ("HTTP-API", conn::serve_api, "http_api"),
+        };
+        let accept = move |stream, peer| accepting.admit("http", stream, peer, serve);
+        let listener = Listener::open(name, address, accept).wrap(context)?;
+        http.listeners.borrow_mut().insert((site, address), listener);
     }
-    http.listeners
-        .borrow_mut()
-        .retain(|address, _| wanted.contains(address));
+    http.listeners.borrow_mut().retain(|place, _| wanted.contains(place));
     http.router.replace(Rc::new(routes));
+    let mut api_routes = Router::default();
+    api::mount(&mut api_routes, api::Port::Own);
+    http.api_router.replace(Rc::new(api_routes));
+    if config.http_api.enabled {
+        api::warn_if_open(&config.http_api);
+    }
     Ok(())
 }
 
-fn routes(config: &Config) -> Result<Router> {
+/// Where to listen: at one address for both when they are the same.
+fn wanted(config: &Config) -> Result<Vec<(Site, SocketAddr)>> {
+    let mut wanted = Vec::new();
+    if config.http_server.enabled {
+        wanted.push((Site::Media, config.http_server.socket_addr()?));
+    }
+    if config.http_api.enabled {
+        let address = config.http_api.socket_addr()?;
+        if !wanted.contains(&(Site::Media, address)) {
+            wanted.push((Site::Api, address));
+        }
+    }
+    Ok(wanted)
+}
+
+/// What the port of media and files serves; the whole API too when it has no port of its own.
+fn routes(config: &Config, wanted: &[(Site, SocketAddr)]) -> Result<Router> {
     let mut router = Router::default();
+    let has_own_port = wanted.iter().any(|(site, _)| *site == Site::Api);
+    let port = match config.http_api.enabled && !has_own_port {
+        true => api::Port::Shared,
+        false => api::Port::Media,
+    };
+    api::mount(&mut router, port);
     live::mount(config, &mut router)?;
     static_files::mount(config, &mut router);
     Ok(router)

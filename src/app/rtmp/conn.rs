@@ -13,6 +13,7 @@ use crate::app::clients::Entry;
 use crate::app::hooks::{Caller, Event, Subject, Traffic};
 use crate::app::server::Server;
 use crate::app::source::Source;
+use crate::app::stat::{self, ClientKind, NewClient};
 use crate::core::clock::Moment;
 use crate::core::id::ContextId;
 use crate::core::tcp::TcpStream;
@@ -98,11 +99,13 @@ impl Conn<'_> {
         let url = StreamUrl::connect(&connect.tc_url)?;
         self.subject = self.subject_of(url.clone(), &connect).ok();
         self.accept(&connect, &url)?;
+        let mut before = (0, 0);
         for round in 0..ROUNDS_MAX {
             if round > 0 {
                 self.stream.set_read_timeout(Some(AGAIN_TIMEOUT));
             }
-            self.serve_stream(&connect, &url).wrap("service cycle")?;
+            self.serve_stream(&connect, &url, before).wrap("service cycle")?;
+            before = (self.stream.received_bytes(), self.stream.sent_bytes());
         }
         Ok(())
     }
@@ -141,16 +144,18 @@ impl Conn<'_> {
             .wrap("response connect app")
     }
 
-    fn serve_stream(&mut self, connect: &ConnectRequest, url: &StreamUrl) -> Result<()> {
+    /// One publication or play; `before` is what the connection received and sent for others.
+    fn serve_stream(&mut self, connect: &ConnectRequest, url: &StreamUrl, before: (u64, u64)) -> Result<()> {
         let role = self.session.identify().wrap("identify client")?;
         self.stream.set_read_timeout(Some(STEP_TIMEOUT));
         let (kind, stream, duration_ms) = match &role {
             Role::Publish { kind, stream } => (client_type(*kind), stream, None),
-            Role::Play { stream, duration_ms } => ("rtmp-play", stream, *duration_ms),
+            Role::Play { stream, duration_ms } => (ClientKind::RtmpPlay, stream, *duration_ms),
         };
         let url = url.with_stream(stream).wrap("discover stream")?;
         log::info!(
-            "client identified, type={kind}, vhost={}, app={}, stream={}, param={}, duration={}ms",
+            "client identified, type={}, vhost={}, app={}, stream={}, param={}, duration={}ms",
+            kind.name(),
             printable(&url.vhost),
             printable(&url.app),
             printable(&url.stream),
@@ -159,25 +164,57 @@ impl Conn<'_> {
         );
         let subject = self.subject_of(url, connect)?;
         self.subject = Some(subject.clone());
+        log_connected(connect, &subject.url);
+        self.caller.ask(Event::Connect, &subject)?;
         let request = Request {
             vhost: subject.vhost.clone(),
+            client: self.enter(connect, &subject.url, kind, before),
             subject,
             caller: self.caller.clone(),
         };
-        log_connected(connect, &request.subject.url);
-        request.ask(Event::Connect)?;
         let source = self
             .server
             .sources
             .fetch_or_create(&request.subject.url.stream_url(), &request.vhost);
         self.log_source(&source);
+        let served = self.serve_role(role, &request, &source, duration_ms);
+        request.client.leave(&served);
+        served
+    }
+
+    fn enter(&self, connect: &ConnectRequest, url: &StreamUrl, kind: ClientKind, before: (u64, u64)) -> stat::Entry {
+        let key = url.stream_url();
+        let new = NewClient {
+            id: self.entry.client.id.as_str(),
+            kind,
+            ip: self.entry.client.ip.get(),
+            page_url: &connect.page_url,
+            swf_url: &connect.swf_url,
+            tc_url: &connect.tc_url,
+            vhost: &url.vhost,
+            app: &url.app,
+            name: &url.stream,
+            stream: key.rsplit('/').next().unwrap_or_default(),
+            url: &key,
+            before,
+        };
+        self.server.stat.enter(new, self.stream.clone())
+    }
+
+    fn serve_role(
+        &mut self,
+        role: Role,
+        request: &Request,
+        source: &Rc<Source>,
+        duration_ms: Option<u64>,
+    ) -> Result<()> {
         let interval = self.server.config().pithy_print;
         match role {
             Role::Publish { kind, .. } => publish::serve(
                 &mut self.session,
                 self.stream,
-                &request,
-                &source,
+                request,
+                source,
                 kind,
                 &self.server.turns.publish,
                 interval,
@@ -189,8 +226,8 @@ impl Conn<'_> {
                 play::serve(
                     &mut self.session,
                     self.stream,
-                    &request,
-                    &source,
+                    request,
+                    source,
                     duration_ms,
                     &self.server.turns.play,
                     interval,
@@ -237,11 +274,11 @@ impl Conn<'_> {
 }
 
 /// The role's name in logs and in the API.
-fn client_type(kind: PublishKind) -> &'static str {
+fn client_type(kind: PublishKind) -> ClientKind {
     match kind {
-        PublishKind::Fmle => "fmle-publish",
-        PublishKind::Haivision => "haivision-publish",
-        PublishKind::Flash => "flash-publish",
+        PublishKind::Fmle => ClientKind::FmlePublish,
+        PublishKind::Haivision => ClientKind::HaivisionPublish,
+        PublishKind::Flash => ClientKind::FlashPublish,
     }
 }
 

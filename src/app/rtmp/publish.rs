@@ -12,6 +12,7 @@ use crate::app::config::section::publish::Publish;
 use crate::app::hooks::Event;
 use crate::app::pithy::{Progress, Turn};
 use crate::app::source::{Publication, Source};
+use crate::app::stat::Publishing;
 use crate::core::clock::Moment;
 use crate::core::coroutine;
 use crate::core::tcp::TcpStream;
@@ -91,6 +92,7 @@ fn take(
         .set_read_size(if publish.mr { MERGED_READ_BYTES } else { READ_BYTES });
     let mut publisher = Publisher {
         publication,
+        publishing: request.client.publish(publish.parse_sps),
         publish,
         stream,
         messages: 0,
@@ -101,6 +103,7 @@ fn take(
 
 struct Publisher<'a> {
     publication: Publication,
+    publishing: Publishing,
     publish: &'a Publish,
     stream: &'a TcpStream,
     messages: u64,
@@ -164,6 +167,7 @@ impl Publisher<'_> {
             self.stream.set_read_timeout(Some(self.publish.normal_timeout));
         }
         self.messages += 1;
+        self.publishing.see(&frame);
         self.publication.push(frame);
     }
 

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use crate::app::config::section::vhost::Vhost;
 use crate::app::hooks::{Caller, Event, Subject, Traffic};
+use crate::app::stat;
 use crate::kernel::error::Result;
 
 /// A stream and the settings that hold for it.
@@ -12,6 +13,8 @@ pub struct Request {
     pub subject: Subject,
     /// The settings.
     pub vhost: Rc<Vhost>,
+    /// The client in the statistics.
+    pub client: stat::Entry,
     /// The connection's callbacks.
     pub caller: Rc<Caller>,
 }

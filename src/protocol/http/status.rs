@@ -39,6 +39,7 @@ statuses! {
     CREATED 201 "Created"
     NO_CONTENT 204 "No Content"
     PARTIAL_CONTENT 206 "Partial Content"
+    MOVED_PERMANENTLY 301 "Moved Permanently"
     FOUND 302 "Found"
     NOT_MODIFIED 304 "Not Modified"
     BAD_REQUEST 400 "Bad Request"

@@ -1,31 +1,31 @@
 //! The HTTP servers: API, media, metrics.
 
 rows! {
-    "http_api"                         Block     "-"        none  restart Live "1+" unbuilt
+    "http_api"                         Block     "-"        none  restart Live "1+" built
         "HTTP API server section";
-    "http_api.enabled"                 Flag      "off"      own   restart Live "1+" unbuilt
+    "http_api.enabled"                 Flag      "off"      own   restart Live "1+" built
         "Run the HTTP API";
-    "http_api.listen"                  Text      "1985"     own   restart Live "1+" unbuilt
+    "http_api.listen"                  Text      "1985"     own   restart Live "1+" built
         "API listen endpoint" "port or ip:port; may equal http_server.listen to share a port";
     "http_api.crossdomain"             Flag      "on"       own   restart Ignored "2+" built
         "CORS switch for API" "only echoed by raw API; effective switch is http_server.crossdomain";
-    "http_api.raw_api"                 Block     "-"        none  restart Live "3+" unbuilt
+    "http_api.raw_api"                 Block     "-"        none  restart Live "3+" built
         "Raw (admin) API section";
-    "http_api.raw_api.enabled"         Flag      "off"      own   restart Live "3+" unbuilt
+    "http_api.raw_api.enabled"         Flag      "off"      own   restart Live "3+" built
         "Allow rpc calls on /api/v1/raw" "read at start";
-    "http_api.raw_api.allow_reload"    Flag      "off"      own   restart Live "3+" unbuilt
+    "http_api.raw_api.allow_reload"    Flag      "off"      own   restart Live "3+" built
         "Allow rpc=reload" "read at start";
     "http_api.raw_api.allow_query"     Flag      "off"      none  restart Removed "3" built
         "Allow rpc=query" "name still accepted, always off";
     "http_api.raw_api.allow_update"    Flag      "off"      none  restart Removed "3" built
         "Allow rpc=update" "name still accepted, always off";
-    "http_api.auth"                    Block     "-"        none  restart Live "5+" unbuilt
+    "http_api.auth"                    Block     "-"        none  restart Live "5+" built
         "Basic auth section for API";
-    "http_api.auth.enabled"            Flag      "off"      own   reload  Live "5+" unbuilt
+    "http_api.auth.enabled"            Flag      "off"      own   reload  Live "5+" built
         "Demand basic auth on /api/ paths" "read per connection";
-    "http_api.auth.username"           Text      "-"        own   reload  Live "5+" unbuilt
+    "http_api.auth.username"           Text      "-"        own   reload  Live "5+" built
         "User name for basic auth" "read per connection" ["admin"];
-    "http_api.auth.password"           Text      "-"        own   reload  Live "5+" unbuilt
+    "http_api.auth.password"           Text      "-"        own   reload  Live "5+" built
         "Password for basic auth" "must not contain a colon" ["change-me"];
     "http_api.https"                   OpenBlock "-"        none  restart Live "4+" unbuilt
         "TLS listener for API";

@@ -15,6 +15,8 @@ use crate::app::config::section::http_remux::Format;
 use crate::app::config::section::vhost::Vhost;
 use crate::app::pithy::Turn;
 use crate::app::source::Source;
+use crate::app::stat::{self, ClientKind, NewClient};
+use crate::core::id::ContextId;
 use crate::kernel::error::{Result, Wrap};
 use crate::kernel::log::printable;
 use crate::protocol::http::request::Method;
@@ -128,7 +130,31 @@ fn play(exchange: &mut Exchange<'_, '_>, vhost: &Rc<Vhost>, url: &StreamUrl, for
     }
     exchange.flush()?;
     let feed = Feed::join(&source, &vhost.http_remux, format);
-    Player::new(exchange, &server, vhost, feed).play()
+    let client = enter(exchange, url);
+    let played = Player::new(exchange, &server, vhost, feed).play();
+    client.leave(&played);
+    played
+}
+
+/// Enters the player into the statistics.
+fn enter(exchange: &Exchange<'_, '_>, url: &StreamUrl) -> stat::Entry {
+    let (request, stream) = (&exchange.request, exchange.stream());
+    let (id, key) = (ContextId::current(), url.stream_url());
+    let new = NewClient {
+        id: id.as_str(),
+        kind: ClientKind::FlvPlay,
+        ip: exchange.peer.ip(),
+        page_url: request.headers.get("Referer").unwrap_or_default(),
+        swf_url: "",
+        tc_url: &url.tc_url,
+        vhost: &url.vhost,
+        app: &url.app,
+        name: request.path.rsplit('/').next().unwrap_or_default(),
+        stream: key.rsplit('/').next().unwrap_or_default(),
+        url: &key,
+        before: (stream.received_bytes(), stream.sent_bytes()),
+    };
+    exchange.server.stat.enter(new, stream.clone())
 }
 
 /// Whether this client may play this stream: the place of all checks that are made before a player starts.

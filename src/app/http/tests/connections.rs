@@ -265,7 +265,7 @@ impl Handler for Echo {
 
 fn with_echo(label: &'static str, test: impl FnOnce(&Site) + Send + 'static) {
     with_site(label, move |site| {
-        let mut router = routes(&site.server.config()).unwrap();
+        let mut router = routes(&site.server.config(), &[]).unwrap();
         router.add(None, "/echo", Rc::new(Echo));
         site.server.http.router.replace(Rc::new(router));
         test(site);

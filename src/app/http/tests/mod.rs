@@ -1,5 +1,6 @@
 //! The HTTP server over real sockets, with time limits of the tests' own.
 
+mod api;
 mod connections;
 mod files;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use super::{Timeouts, conn};
 use crate::app::config::Origin;
+use crate::app::identity::Identity;
 use crate::app::listener::Listener;
 use crate::app::server::Server;
 use crate::core::clock::Moment;
@@ -54,7 +56,8 @@ impl Site {
             folder.join("vod").display()
         );
         fs::write(folder.join("srs.conf"), text).unwrap();
-        let server = Server::new(Origin::new(Some(folder.join("srs.conf")), false)).unwrap();
+        let origin = Origin::new(Some(folder.join("srs.conf")), false);
+        let server = Server::new(origin, Identity::of_server("vid-0000000".to_owned())).unwrap();
         server.http.timeouts.set(SHORT);
         super::open(&server).unwrap();
         let accepting = server.clone();

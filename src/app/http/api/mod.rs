@@ -1,0 +1,278 @@
+//! The HTTP API: a table of endpoints, each a function from a call to an answer, a file for each family.
+
+pub mod auth;
+mod clients;
+mod clusters;
+mod index;
+mod json;
+mod node;
+mod raw;
+mod streams;
+pub mod summaries;
+mod trial;
+mod vhosts;
+
+use std::rc::Rc;
+
+use serde::Serialize;
+
+use self::json::{Bare, Envelope};
+use super::exchange::Exchange;
+use super::router::{Handler, Router, Served, redirect_to_folder};
+use crate::app::config::section::http_api::HttpApi;
+use crate::app::server::Server;
+use crate::core::limits::{API_PAGE_ITEMS, API_PAGE_ITEMS_MIN};
+use crate::kernel::error::{Error, Result};
+use crate::kernel::error_code::ErrorCode;
+use crate::kernel::log::printable;
+use crate::protocol::http::request::{Method, Request};
+use crate::protocol::http::response::ResponseHead;
+use crate::protocol::http::status::Status;
+
+/// Answers one kind of call.
+type Endpoint = fn(&Call<'_>) -> Answer;
+
+/// All endpoints by path; one that ends in `/` answers for everything below that no other path covers.
+const ENDPOINTS: &[(&str, Endpoint)] = &[
+    ("/", index::root),
+    ("/api/", index::api),
+    ("/api/v1/", index::v1),
+    ("/api/v1/versions", node::versions),
+    ("/api/v1/summaries", summaries::answer),
+    ("/api/v1/rusages", node::rusages),
+    ("/api/v1/self_proc_stats", node::self_proc_stats),
+    ("/api/v1/system_proc_stats", node::system_proc_stats),
+    ("/api/v1/meminfos", node::meminfos),
+    ("/api/v1/authors", node::authors),
+    ("/api/v1/features", node::features),
+    ("/api/v1/requests", trial::requests),
+    ("/api/v1/vhosts/", vhosts::answer),
+    ("/api/v1/streams/", streams::answer),
+    ("/api/v1/clients/", clients::answer),
+    ("/api/v1/raw", raw::answer),
+    ("/api/v1/clusters", clusters::answer),
+    ("/api/v1/tests/requests", trial::requests),
+    ("/api/v1/tests/errors", trial::errors),
+    ("/api/v1/tests/redirects", trial::redirects),
+    // These answer the same while WebRTC and the exporter are off.
+    ("/rtc/v1/play/", |_| Answer::code(RTC_FAILED)),
+    ("/rtc/v1/publish/", |_| Answer::code(RTC_FAILED)),
+    ("/metrics", |_| Answer::error(ErrorCode::ExporterDisable)),
+];
+
+/// What WebRTC's signalling answers to everything that it cannot do.
+const RTC_FAILED: u16 = 400;
+
+/// Which port the API is served at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Port {
+    /// Its own: everything is the API's.
+    Own,
+    /// That of media and files, which keep what is not the API's.
+    Shared,
+    /// That of media and files while the API has its own or is off: the version is told all the same.
+    Media,
+}
+
+/// Serves the API before everything else.
+pub fn mount(router: &mut Router, port: Port) {
+    router.add_first(Rc::new(Api { port }));
+}
+
+/// Warns about an API that others could use.
+pub fn warn_if_open(api: &HttpApi) {
+    let Ok(address) = api.socket_addr() else {
+        return;
+    };
+    match &api.auth {
+        None if !address.ip().is_loopback() => log::warn!(
+            "http_api listens at {address} without http_api.auth: whoever reaches it reads the statistics and cuts \
+             clients off"
+        ),
+        Some(wanted) if wanted.username.is_empty() || wanted.password.is_empty() => {
+            log::warn!("http_api.auth is enabled without username and password: nobody can use the API")
+        }
+        _ => {}
+    }
+}
+
+struct Api {
+    port: Port,
+}
+
+impl Handler for Api {
+    fn serve(&self, exchange: &mut Exchange<'_, '_>) -> Result<Served> {
+        let (endpoint, id) = match self.find(&exchange.request.path) {
+            Found::Endpoint(endpoint, rest) => (endpoint, rest.to_owned()),
+            Found::Folder => {
+                exchange.close_afterwards();
+                redirect_to_folder(exchange)?;
+                return Ok(Served::Yes);
+            }
+            Found::Nothing => return Ok(Served::Pass),
+        };
+        let function = jsonp_function(&exchange.request)?;
+        let call = Call {
+            server: exchange.server,
+            request: &exchange.request,
+            method: method(&exchange.request, function.is_some()),
+            id: &id,
+        };
+        let answer = endpoint(&call);
+        // As in SRS, whose clients may wait for the end.
+        exchange.close_afterwards();
+        reply(exchange, answer, function)?;
+        Ok(Served::Yes)
+    }
+}
+
+enum Found<'p> {
+    /// This one, for what stands behind its path.
+    Endpoint(Endpoint, &'p str),
+    /// The path with a `/` behind it is one.
+    Folder,
+    Nothing,
+}
+
+impl Api {
+    fn find<'p>(&self, path: &'p str) -> Found<'p> {
+        let mut best: Option<(&str, Endpoint)> = None;
+        for &(known, endpoint) in ENDPOINTS.iter().filter(|(known, _)| self.serves(known)) {
+            if known
+                .strip_suffix('/')
+                .is_some_and(|folder| folder == path && !path.is_empty())
+            {
+                return Found::Folder;
+            }
+            let fits = path == known || (known.ends_with('/') && path.starts_with(known));
+            if fits && best.is_none_or(|(other, _)| known.len() > other.len()) {
+                best = Some((known, endpoint));
+            }
+        }
+        match best {
+            Some((known, endpoint)) => Found::Endpoint(endpoint, path.strip_prefix(known).unwrap_or_default()),
+            None => Found::Nothing,
+        }
+    }
+
+    fn serves(&self, path: &str) -> bool {
+        match self.port {
+            Port::Own => true,
+            Port::Shared => path != "/",
+            Port::Media => path == "/api/v1/versions",
+        }
+    }
+}
+
+/// One call of the API.
+struct Call<'c> {
+    server: &'c Rc<Server>,
+    request: &'c Request,
+    method: Method,
+    /// What stands behind the endpoint's path.
+    id: &'c str,
+}
+
+impl Call<'_> {
+    fn query(&self, name: &str) -> String {
+        self.request.query.get(name).unwrap_or_default()
+    }
+
+    /// The part of a list that is asked for: how many to leave out, and how many to give.
+    fn page(&self) -> (usize, usize) {
+        let number = |name| self.query(name).parse::<usize>().unwrap_or(0);
+        let count = number("count").clamp(API_PAGE_ITEMS_MIN, API_PAGE_ITEMS);
+        (number("start"), count)
+    }
+
+    /// An answer with the ids of this server and a payload.
+    fn ok(&self, payload: impl Serialize) -> Answer {
+        let identity = &self.server.identity;
+        let pid = std::process::id().to_string();
+        Answer::json(&Envelope {
+            code: 0,
+            server: &identity.server,
+            service: &identity.service,
+            pid: &pid,
+            payload,
+        })
+    }
+}
+
+/// What an endpoint answers.
+#[derive(Debug)]
+enum Answer {
+    /// A JSON text, with status 200 also for errors of the API.
+    Json(Vec<u8>),
+    /// A status with its phrase as the body.
+    Status(Status),
+    /// Another path, for good.
+    Moved(&'static str),
+}
+
+impl Answer {
+    fn json(value: &impl Serialize) -> Self {
+        match json::to_bytes(value) {
+            Ok(bytes) => Answer::Json(bytes),
+            Err(error) => {
+                log::error!("API answer cannot be written: {error}");
+                Answer::Status(Status::INTERNAL_SERVER_ERROR)
+            }
+        }
+    }
+
+    fn code(code: u16) -> Self {
+        Answer::json(&Bare { code })
+    }
+
+    fn error(code: ErrorCode) -> Self {
+        Answer::code(code.number())
+    }
+}
+
+/// The function that the answer is to be an argument of; none for plain JSON.
+///
+/// # Errors
+/// A name that might be more than a name; the connection is closed without an answer then.
+fn jsonp_function(request: &Request) -> Result<Option<String>> {
+    let Some(name) = request.query.get("callback").filter(|name| !name.is_empty()) else {
+        return Ok(None);
+    };
+    if json::is_function_name(&name) {
+        return Ok(Some(name));
+    }
+    let message = format!("JSONP callback {} is no name", printable(&name));
+    Err(Error::new(ErrorCode::HttpJsonp, message))
+}
+
+/// A page that uses JSONP can only send GET, so it may tell another method in the query.
+fn method(request: &Request, is_jsonp: bool) -> Method {
+    match request.query.get("method").as_deref() {
+        Some("GET") if is_jsonp => Method::Get,
+        Some("PUT") if is_jsonp => Method::Put,
+        Some("POST") if is_jsonp => Method::Post,
+        Some("DELETE") if is_jsonp => Method::Delete,
+        _ if request.method == Method::Head => Method::Get,
+        _ => request.method,
+    }
+}
+
+fn reply(exchange: &mut Exchange<'_, '_>, answer: Answer, function: Option<String>) -> Result<()> {
+    match (answer, function) {
+        (Answer::Json(body), None) => {
+            let head = ResponseHead::new(Status::OK).with("Content-Type", "application/json");
+            exchange.reply(head, &body)
+        }
+        (Answer::Json(body), Some(function)) => {
+            let head = ResponseHead::new(Status::OK).with("Content-Type", "text/javascript");
+            exchange.reply(head, &[function.as_bytes(), b"(", &body, b")"].concat())
+        }
+        (Answer::Status(status), _) => exchange.reply_status(status),
+        (Answer::Moved(location), _) => {
+            let head = ResponseHead::new(Status::MOVED_PERMANENTLY)
+                .with("Location", location)
+                .with("Content-Type", "text/plain; charset=utf-8");
+            exchange.reply(head, format!("Redirect to {location}").as_bytes())
+        }
+    }
+}

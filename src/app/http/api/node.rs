@@ -1,0 +1,162 @@
+//! The server itself: version, resources, features.
+
+use serde::Serialize;
+
+use super::json::Data;
+use super::{Answer, Call};
+use crate::app::cli::VERSION;
+use crate::app::config::directive;
+
+#[derive(Serialize)]
+struct Versions {
+    major: u32,
+    minor: u32,
+    revision: u32,
+    version: &'static str,
+}
+
+/// `/api/v1/versions`.
+pub fn versions(call: &Call<'_>) -> Answer {
+    let mut numbers = VERSION.split('.').map(|number| number.parse().unwrap_or(0));
+    let mut next = || numbers.next().unwrap_or(0);
+    call.ok(Data {
+        data: Versions {
+            major: next(),
+            minor: next(),
+            revision: next(),
+            version: VERSION,
+        },
+    })
+}
+
+/// `/api/v1/rusages`.
+pub fn rusages(call: &Call<'_>) -> Answer {
+    call.ok(Data {
+        data: &*call.server.stat.host.rusage(),
+    })
+}
+
+/// `/api/v1/self_proc_stats`.
+pub fn self_proc_stats(call: &Call<'_>) -> Answer {
+    call.ok(Data {
+        data: &*call.server.stat.host.process_cpu(),
+    })
+}
+
+/// `/api/v1/system_proc_stats`.
+pub fn system_proc_stats(call: &Call<'_>) -> Answer {
+    call.ok(Data {
+        data: &*call.server.stat.host.machine_cpu(),
+    })
+}
+
+/// `/api/v1/meminfos`.
+pub fn meminfos(call: &Call<'_>) -> Answer {
+    call.ok(Data {
+        data: &*call.server.stat.host.memory(),
+    })
+}
+
+#[derive(Serialize)]
+struct Authors {
+    license: &'static str,
+    contributors: &'static str,
+}
+
+/// `/api/v1/authors`.
+pub fn authors(call: &Call<'_>) -> Answer {
+    call.ok(Data {
+        data: Authors {
+            license: "MIT",
+            contributors: "https://github.com/ossrs/srs/blob/develop/trunk/AUTHORS.md",
+        },
+    })
+}
+
+#[derive(Serialize)]
+struct Features {
+    options: String,
+    options2: String,
+    build: String,
+    build2: String,
+    features: Flags,
+}
+
+#[derive(Serialize)]
+struct Flags {
+    ssl: bool,
+    hls: bool,
+    hds: bool,
+    callback: bool,
+    api: bool,
+    httpd: bool,
+    dvr: bool,
+    transcode: bool,
+    ingest: bool,
+    stat: bool,
+    caster: bool,
+    complex_send: bool,
+    tcp_nodelay: bool,
+    so_sendbuf: bool,
+    mr: bool,
+}
+
+/// `/api/v1/features`: what is built in, by the table of directives.
+pub fn features(call: &Call<'_>) -> Answer {
+    let can = |path: &str| directive::row(path).is_some_and(|row| row.built);
+    let built = call.server.stat.host.process.built;
+    let options = [
+        ("tls", cfg!(feature = "tls")),
+        ("rtc", cfg!(feature = "rtc")),
+        ("srt", cfg!(feature = "srt")),
+        ("gb28181", cfg!(feature = "gb28181")),
+    ];
+    let options: String = options
+        .iter()
+        .map(|(name, is_on)| format!(" --{name}={}", if *is_on { "on" } else { "off" }))
+        .collect();
+    call.ok(Data {
+        data: Features {
+            options: options.trim_start().to_owned(),
+            options2: format!("srs-may {}{options}", env!("CARGO_PKG_VERSION")),
+            build: date(built),
+            build2: built.to_string(),
+            features: Flags {
+                ssl: can("http_api.https.enabled"),
+                hls: can("vhost.hls.enabled"),
+                hds: can("vhost.hds.enabled"),
+                callback: can("vhost.http_hooks.enabled"),
+                api: true,
+                httpd: can("http_server.enabled"),
+                dvr: can("vhost.dvr.enabled"),
+                transcode: can("vhost.transcode.enabled"),
+                ingest: can("vhost.ingest.enabled"),
+                stat: true,
+                caster: can("stream_caster.enabled"),
+                complex_send: true,
+                tcp_nodelay: true,
+                so_sendbuf: false,
+                mr: can("vhost.publish.mr"),
+            },
+        },
+    })
+}
+
+/// Seconds since 1970 as a date and a time of UTC.
+fn date(seconds: u64) -> String {
+    let seconds = i64::try_from(seconds).unwrap_or(0);
+    let moment = jiff::Timestamp::from_second(seconds).unwrap_or_default();
+    moment.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_readable() {
+        assert_eq!(date(0), "1970-01-01 00:00:00");
+        assert_eq!(date(1_795_373_596), "2026-11-22 18:53:16");
+        assert_eq!(date(u64::MAX), "1970-01-01 00:00:00");
+    }
+}

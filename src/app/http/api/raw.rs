@@ -1,0 +1,106 @@
+//! The raw API: orders to the server.
+
+use serde::Serialize;
+
+use super::json::Data;
+use super::{Answer, Call};
+use crate::app::config::section::http_api::HttpApi;
+use crate::core::coroutine;
+use crate::kernel::error_code::ErrorCode;
+
+#[derive(Serialize)]
+struct Raw<'a> {
+    code: u16,
+    http_api: Api<'a>,
+}
+
+#[derive(Serialize)]
+struct Api<'a> {
+    enabled: bool,
+    listen: &'a str,
+    crossdomain: bool,
+    raw_api: RawApi,
+}
+
+#[derive(Serialize)]
+struct RawApi {
+    enabled: bool,
+    allow_reload: bool,
+    // Gone since version 4.
+    allow_query: bool,
+    allow_update: bool,
+}
+
+/// How the last reload went.
+#[derive(Serialize)]
+struct Reload {
+    err: u16,
+    msg: String,
+    state: u8,
+    rid: String,
+}
+
+#[derive(Serialize)]
+struct Reloaded {
+    code: u16,
+    #[serde(flatten)]
+    payload: Data<Reload>,
+}
+
+/// `/api/v1/raw`.
+pub fn answer(call: &Call<'_>) -> Answer {
+    let config = call.server.config();
+    let api = &config.http_api;
+    let order = call.query("rpc");
+    match order.as_str() {
+        "raw" => about(api),
+        _ if !api.raw_api => Answer::error(ErrorCode::ConfigRawDisable),
+        "reload" if !api.allow_reload => Answer::error(ErrorCode::ConfigRawDisable),
+        "reload" => reload(call),
+        "reload-fetch" => fetch(call),
+        _ => Answer::error(ErrorCode::ConfigRaw),
+    }
+}
+
+fn about(api: &HttpApi) -> Answer {
+    Answer::json(&Raw {
+        code: 0,
+        http_api: Api {
+            enabled: api.enabled,
+            listen: &api.listen,
+            crossdomain: api.crossdomain,
+            raw_api: RawApi {
+                enabled: api.raw_api,
+                allow_reload: api.allow_reload,
+                allow_query: false,
+                allow_update: false,
+            },
+        },
+    })
+}
+
+/// Answers before the reload, which may take the API's own port away.
+fn reload(call: &Call<'_>) -> Answer {
+    log::info!("reload, ordered by the API");
+    let server = call.server.clone();
+    coroutine::spawn("reload", move || {
+        if let Err(error) = server.reload() {
+            log::error!("reload failed, the old configuration stays: {error}");
+        }
+    });
+    Answer::code(0)
+}
+
+fn fetch(call: &Call<'_>) -> Answer {
+    let reloads = &call.server.stat.reloads;
+    let data = Reload {
+        err: reloads.code(),
+        msg: reloads.message(),
+        state: reloads.state() as u8,
+        rid: reloads.id(),
+    };
+    Answer::json(&Reloaded {
+        code: 0,
+        payload: Data { data },
+    })
+}
