@@ -38,6 +38,8 @@ pub const TARGETS: &[Target] = &[
     target("flv_video", flv::video),
     target("handshake", rtmp::handshake),
     target("hevc", codec::hevc),
+    target("http_answer", http::answer),
+    target("http_client_url", http::client_url),
     target("http_fields", http::fields),
     target("http_request", http::request),
     target("message", message::message),
@@ -47,6 +49,7 @@ pub const TARGETS: &[Target] = &[
     target("session_server", session::server),
     target("url", message::url),
     target("vpx", codec::vpx),
+    target("websocket", http::websocket),
 ];
 
 const fn target(name: &'static str, body: fn(&[u8])) -> Target {

@@ -113,9 +113,9 @@ macro_rules! smoke_tests {
 }
 
 smoke_tests! {
-    aac amf0 audio_headers av1 avc bits chunk_decoder config flv_audio flv_demux flv_video handshake hevc http_fields
-    http_request message
-    nal_units proxy_prefix session_client session_server url vpx
+    aac amf0 audio_headers av1 avc bits chunk_decoder config flv_audio flv_demux flv_video handshake hevc http_answer
+    http_client_url http_fields http_request message
+    nal_units proxy_prefix session_client session_server url vpx websocket
 }
 
 #[test]

@@ -2,15 +2,18 @@
 
 use bytes::BytesMut;
 
-use super::{Pieces, check_error, split_seed};
-use crate::core::limits::HTTP_TARGET_BYTES;
+use super::{Pieces, check_error, checked, split_seed};
+use crate::core::limits::{HTTP_TARGET_BYTES, WEBSOCKET_FRAME_BYTES};
 use crate::kernel::error::Error;
 use crate::protocol::http::Refusal;
 use crate::protocol::http::body::{BodyReader, Piece};
+use crate::protocol::http::client::{AnswerReader, Url, request_bytes};
+use crate::protocol::http::headers::Headers;
 use crate::protocol::http::query::Query;
 use crate::protocol::http::range::Range;
 use crate::protocol::http::request::{Request, RequestReader};
 use crate::protocol::http::{date, path, percent};
+use crate::protocol::websocket;
 
 /// Two bytes of seed, then what a client sends on one connection.
 ///
@@ -125,4 +128,106 @@ pub fn fields(input: &[u8]) {
             }
         }
     }
+}
+
+/// What a body of an answer may have in these tests, bytes.
+const ANSWER_BODY_BYTES: usize = 1000;
+
+/// Two bytes of seed, then what a server answers until it closes.
+///
+/// Laws: the answer does not depend on how the bytes are cut; its body keeps to its bound.
+pub fn answer(input: &[u8]) {
+    let Some((seed, bytes)) = split_seed(input) else {
+        return;
+    };
+    let whole = read_answer(std::iter::once(bytes));
+    assert_eq!(
+        whole,
+        read_answer(Pieces::new(bytes, seed)),
+        "cuts of seed {seed} change the answer"
+    );
+}
+
+fn read_answer<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Option<(u16, Vec<u8>)> {
+    let mut reader = AnswerReader::new(ANSWER_BODY_BYTES);
+    for piece in pieces {
+        match checked(reader.push(piece)) {
+            Some(None) => {}
+            Some(Some(answer)) => {
+                assert!(answer.body.len() <= ANSWER_BODY_BYTES);
+                return Some((answer.status, answer.body));
+            }
+            None => return None,
+        }
+    }
+    let answer = checked(reader.end())?;
+    assert!(answer.body.len() <= ANSWER_BODY_BYTES);
+    Some((answer.status, answer.body))
+}
+
+/// The URL of a callback. Laws: what is accepted makes one request, whose head no part of the URL ends early.
+pub fn client_url(input: &[u8]) {
+    let Some(url) = checked(Url::parse(&String::from_utf8_lossy(input))) else {
+        return;
+    };
+    assert!(!url.host.is_empty() && url.port != 0 && url.target.starts_with('/'));
+    let mut bytes = BytesMut::from(&request_bytes("POST", &url, "us", b"{}")[..]);
+    let heads = bytes.windows(4).filter(|end| *end == b"\r\n\r\n").count();
+    assert_eq!(heads, 1, "{url:?}");
+    // Servers may find a fault in it, as in a path that steps out of the root.
+    if let Ok(request) = RequestReader::default().pull(&mut bytes) {
+        assert!(request.is_some() && &bytes[..] == b"{}", "{url:?}");
+    }
+}
+
+/// Two bytes of seed, a key and a line feed, then a client's frames.
+///
+/// Laws: frames do not depend on how the bytes are cut; none is above its bound; control frames are short and whole.
+pub fn websocket(input: &[u8]) {
+    let Some((seed, bytes)) = split_seed(input) else {
+        return;
+    };
+    let key_bytes = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let (key, frames) = bytes.split_at(key_bytes);
+    let mut headers = Headers::default();
+    headers.push("Sec-WebSocket-Version", "13");
+    headers.push("Sec-WebSocket-Key", String::from_utf8_lossy(key));
+    // SHA-1 in base64.
+    assert!(checked(websocket::accept(&headers)).is_none_or(|accept| accept.len() == 28));
+    let frames = frames.get(1..).unwrap_or_default();
+    let whole = read_frames(std::iter::once(frames));
+    assert_eq!(
+        whole,
+        read_frames(Pieces::new(frames, seed)),
+        "cuts of seed {seed} change the frames"
+    );
+    for frame in &whole.0 {
+        assert!(frame.payload.len() <= WEBSOCKET_FRAME_BYTES);
+        let is_control = matches!(
+            frame.opcode,
+            websocket::Opcode::Close | websocket::Opcode::Ping | websocket::Opcode::Pong
+        );
+        assert!(!is_control || frame.is_final && frame.payload.len() <= 125);
+        let answer = websocket::control_frame(websocket::Opcode::Pong, &frame.payload);
+        assert_eq!(answer.len(), 2 + frame.payload.len().min(125));
+    }
+    assert!(whole.0.iter().map(|frame| frame.payload.len() + 6).sum::<usize>() <= frames.len());
+}
+
+fn read_frames<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<websocket::ClientFrame>, Option<String>) {
+    let (mut buffer, mut frames) = (BytesMut::new(), Vec::new());
+    for piece in pieces {
+        buffer.extend_from_slice(piece);
+        loop {
+            match websocket::take_frame(&mut buffer) {
+                Ok(Some(frame)) => frames.push(frame),
+                Ok(None) => break,
+                Err(error) => {
+                    check_error(&error);
+                    return (frames, Some(error.summary()));
+                }
+            }
+        }
+    }
+    (frames, None)
 }

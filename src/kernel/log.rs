@@ -185,19 +185,21 @@ fn push_printable(line: &mut String, message: &str) {
     }
 }
 
-/// Text that a peer sent, fit for one log line: control characters are escaped, and it ends after 1,024 characters.
+/// Text that a peer sent, fit for one log line: control characters are escaped, and it ends after 1,024 bytes, escapes
+/// counted, so that several such texts fit a line that is not dropped for its length.
 pub fn printable(text: &str) -> String {
     const LONGEST: usize = 1024;
     let mut safe = String::with_capacity(text.len().min(LONGEST));
-    for character in text.chars().take(LONGEST) {
+    for character in text.chars() {
+        if safe.len() >= LONGEST {
+            safe.push('…');
+            break;
+        }
         if character.is_control() {
             safe.extend(character.escape_default());
         } else {
             safe.push(character);
         }
-    }
-    if text.chars().nth(LONGEST).is_some() {
-        safe.push('…');
     }
     safe
 }
@@ -273,6 +275,8 @@ mod tests {
     #[test]
     fn a_peers_text_cannot_forge_lines() {
         assert_eq!(printable("a\r\n[2026]\x1b[31m"), "a\\r\\n[2026]\\u{1b}[31m");
+        assert_eq!(printable(&"x".repeat(1024)), "x".repeat(1024));
         assert_eq!(printable(&"x".repeat(2000)).chars().count(), 1025);
+        assert!(printable(&"\u{1b}".repeat(2000)).len() < 1040, "escapes count");
     }
 }

@@ -9,6 +9,7 @@ use super::http::headers::Headers;
 use crate::core::limits::WEBSOCKET_FRAME_BYTES;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::error_code::ErrorCode;
+use crate::kernel::log::printable;
 
 /// What the accept key is made with (section 1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -80,12 +81,16 @@ pub fn is_upgrade(headers: &Headers) -> bool {
 pub fn accept(headers: &Headers) -> Result<String> {
     let version = headers.get("Sec-WebSocket-Version").unwrap_or_default();
     if version != "13" {
-        return Err(fault(format!("Sec-WebSocket-Version {version:?}, 13 is spoken")));
+        return Err(fault(format!(
+            "Sec-WebSocket-Version {}, 13 is spoken",
+            printable(version)
+        )));
     }
     let key = headers.get("Sec-WebSocket-Key").unwrap_or_default();
     if !STANDARD.decode(key).is_ok_and(|bytes| bytes.len() == KEY_BYTES) {
         return Err(fault(format!(
-            "Sec-WebSocket-Key {key:?} is not {KEY_BYTES} bytes in base64"
+            "Sec-WebSocket-Key {} is not {KEY_BYTES} bytes in base64",
+            printable(key)
         )));
     }
     Ok(accept_key(key))
