@@ -9,6 +9,7 @@ pub mod identity;
 pub mod listener;
 pub mod monitor;
 pub mod pithy;
+pub mod recording;
 pub mod rtmp;
 
 pub mod server;

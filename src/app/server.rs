@@ -14,6 +14,7 @@ use super::http::{self, Http};
 use super::identity::Identity;
 use super::listener::Listener;
 use super::pithy::Turn;
+use super::recording::Recordings;
 use super::rtmp;
 use super::source::SourceTable;
 use super::stat::{self, ReloadState, Statistics};
@@ -49,6 +50,8 @@ pub struct Server {
     pub identity: Identity,
     /// The HTTP callbacks.
     pub hooks: Hooks,
+    /// What is being written to files.
+    pub recordings: Recordings,
     origin: Origin,
     listeners: RefCell<HashMap<SocketAddr, Listener>>,
     quit: Cell<Option<Quit>>,
@@ -91,6 +94,7 @@ impl Server {
             stat: Rc::default(),
             identity,
             hooks: Hooks::default(),
+            recordings: Recordings::default(),
             origin,
             listeners: RefCell::default(),
             quit: Cell::new(None),
@@ -143,8 +147,14 @@ impl Server {
     fn tell_ends(&self) {
         let deadline = Moment::after(LAST_CALLS);
         self.clients.kick_all();
-        if !self.clients.wait_empty(deadline) || !self.hooks.wait_told(deadline) {
-            log::warn!("the end of some clients is not told, it took more than {LAST_CALLS:?}");
+        if !self.clients.wait_empty(deadline) {
+            log::warn!("some clients have not ended after {LAST_CALLS:?}");
+        }
+        if !self.recordings.wait_finished(Moment::after(LAST_CALLS)) {
+            log::warn!("some recordings are not finished, the disk took more than {LAST_CALLS:?}");
+        }
+        if !self.hooks.wait_told(Moment::after(LAST_CALLS)) {
+            log::warn!("some callback servers are not told of the end, it took more than {LAST_CALLS:?}");
         }
     }
 

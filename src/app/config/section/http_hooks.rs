@@ -14,6 +14,8 @@ pub struct HttpHooks {
     on_unpublish: Vec<String>,
     on_play: Vec<String>,
     on_stop: Vec<String>,
+    on_dvr: Vec<String>,
+    on_hls: Vec<String>,
 }
 
 impl HttpHooks {
@@ -26,6 +28,8 @@ impl HttpHooks {
             on_unpublish: hooks.texts("on_unpublish"),
             on_play: hooks.texts("on_play"),
             on_stop: hooks.texts("on_stop"),
+            on_dvr: hooks.texts("on_dvr"),
+            on_hls: hooks.texts("on_hls"),
         }
     }
 
@@ -39,6 +43,8 @@ impl HttpHooks {
             Event::Unpublish => &self.on_unpublish,
             Event::Play => &self.on_play,
             Event::Stop => &self.on_stop,
+            Event::Dvr => &self.on_dvr,
+            Event::Hls => &self.on_hls,
         }
     }
 }
