@@ -120,7 +120,7 @@ mod tests {
         let path = expand(template, &url("live/a", "cam"), |name| opened().variable(name)).unwrap();
         assert_eq!(
             path,
-            "./html/__defaultVhost__/live/a/cam-2026-11-22_19.25.41.041-1795375541041-[seq]-[x.flv"
+            "./html/h/live/a/cam-2026-11-22_19.25.41.041-1795375541041-[seq]-[x.flv"
         );
     }
 
