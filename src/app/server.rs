@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::clients::{ClientTable, Entry};
 use super::config::section::vhost::Vhost;
 use super::config::{Config, Origin};
+use super::hls::HlsStreams;
 use super::hooks::Hooks;
 use super::http::{self, Http};
 use super::identity::Identity;
@@ -50,6 +51,8 @@ pub struct Server {
     pub identity: Identity,
     /// The HTTP callbacks.
     pub hooks: Hooks,
+    /// Streams as HLS.
+    pub hls: HlsStreams,
     /// What is being written to files.
     pub recordings: Recordings,
     origin: Origin,
@@ -94,6 +97,7 @@ impl Server {
             stat: Rc::default(),
             identity,
             hooks: Hooks::default(),
+            hls: HlsStreams::default(),
             recordings: Recordings::default(),
             origin,
             listeners: RefCell::default(),
@@ -153,6 +157,7 @@ impl Server {
         if !self.recordings.wait_finished(Moment::after(LAST_CALLS)) {
             log::warn!("some recordings are not finished, the disk took more than {LAST_CALLS:?}");
         }
+        self.hls.dispose_all();
         if !self.hooks.wait_told(Moment::after(LAST_CALLS)) {
             log::warn!("some callback servers are not told of the end, it took more than {LAST_CALLS:?}");
         }
@@ -174,6 +179,7 @@ impl Server {
     fn clean_up(&self) {
         loop {
             coroutine::sleep(CLEANUP);
+            self.hls.dispose_idle();
             let removed = self.sources.remove_idle();
             if removed > 0 {
                 log::debug!("removed {removed} idle sources, {} are left", self.sources.len());

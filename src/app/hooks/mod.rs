@@ -5,6 +5,7 @@
 
 mod answer;
 mod body;
+mod notify;
 
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;

@@ -110,7 +110,10 @@ impl Recordings {
 /// # Errors
 /// The publication is to be refused with them: those of [`start`].
 pub fn begin(publisher: &Publisher) -> Result<()> {
-    let wanted: [Option<Box<dyn Recorder>>; 0] = [];
+    let Some(server) = publisher.server.upgrade() else {
+        return Ok(());
+    };
+    let wanted = [server.hls.recorder(publisher)];
     for recorder in wanted.into_iter().flatten() {
         let name = recorder.name();
         start(publisher, recorder).wrap(name)?;

@@ -16,6 +16,7 @@ pub struct HttpHooks {
     on_stop: Vec<String>,
     on_dvr: Vec<String>,
     on_hls: Vec<String>,
+    on_hls_notify: Vec<String>,
 }
 
 impl HttpHooks {
@@ -30,6 +31,15 @@ impl HttpHooks {
             on_stop: hooks.texts("on_stop"),
             on_dvr: hooks.texts("on_dvr"),
             on_hls: hooks.texts("on_hls"),
+            on_hls_notify: hooks.texts("on_hls_notify"),
+        }
+    }
+
+    /// The templates of what is fetched when an HLS segment is complete; none when callbacks are disabled.
+    pub fn notify_urls(&self) -> &[String] {
+        match self.enabled {
+            true => &self.on_hls_notify,
+            false => &[],
         }
     }
 
