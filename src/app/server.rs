@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::clients::{ClientTable, Entry};
 use super::config::section::vhost::Vhost;
 use super::config::{Config, Origin};
+use super::hds::HdsStreams;
 use super::hls::HlsStreams;
 use super::hooks::Hooks;
 use super::http::{self, Http};
@@ -51,6 +52,8 @@ pub struct Server {
     pub identity: Identity,
     /// The HTTP callbacks.
     pub hooks: Hooks,
+    /// Streams as HDS.
+    pub hds: HdsStreams,
     /// Streams as HLS.
     pub hls: HlsStreams,
     /// What is being written to files.
@@ -97,6 +100,7 @@ impl Server {
             stat: Rc::default(),
             identity,
             hooks: Hooks::default(),
+            hds: HdsStreams::default(),
             hls: HlsStreams::default(),
             recordings: Recordings::default(),
             origin,
@@ -183,6 +187,7 @@ impl Server {
         loop {
             coroutine::sleep(CLEANUP);
             self.hls.dispose_idle();
+            self.hds.forget_idle();
             let removed = self.sources.remove_idle();
             if removed > 0 {
                 log::debug!("removed {removed} idle sources, {} are left", self.sources.len());
