@@ -3,6 +3,8 @@
 pub mod cli;
 pub mod clients;
 pub mod config;
+pub mod exporter;
+pub mod heartbeat;
 pub mod hooks;
 pub mod http;
 pub mod identity;
@@ -10,7 +12,7 @@ pub mod listener;
 pub mod monitor;
 pub mod pithy;
 pub mod rtmp;
-
+pub mod security;
 pub mod server;
 pub mod source;
 pub mod stat;

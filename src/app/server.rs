@@ -9,6 +9,8 @@ use std::time::Duration;
 use super::clients::{ClientTable, Entry};
 use super::config::section::vhost::Vhost;
 use super::config::{Config, Origin};
+use super::exporter::{self, Exporter};
+use super::heartbeat;
 use super::hooks::Hooks;
 use super::http::{self, Http};
 use super::identity::Identity;
@@ -49,6 +51,8 @@ pub struct Server {
     pub identity: Identity,
     /// The HTTP callbacks.
     pub hooks: Hooks,
+    /// The exporter of metrics.
+    pub exporter: Exporter,
     origin: Origin,
     listeners: RefCell<HashMap<SocketAddr, Listener>>,
     quit: Cell<Option<Quit>>,
@@ -82,14 +86,18 @@ impl Server {
     /// # Errors
     /// What is wrong with the configuration.
     pub fn new(origin: Origin, identity: Identity) -> Result<Rc<Self>> {
+        let config = origin.load().wrap("load configuration")?.config;
+        let stat = Statistics::new(config.stats.enabled);
+        stat.host.count_disks(&config.stats.disk);
         Ok(Rc::new(Server {
-            config: RefCell::new(origin.load().wrap("load configuration")?.config),
             sources: SourceTable::default(),
             clients: Rc::default(),
             turns: Turns::default(),
             http: Http::default(),
-            stat: Rc::default(),
+            stat: Rc::new(stat),
             identity,
+            exporter: Exporter::new(config.exporter.clone()),
+            config: RefCell::new(config),
             hooks: Hooks::default(),
             origin,
             listeners: RefCell::default(),
@@ -123,6 +131,8 @@ impl Server {
     /// When an address cannot be listened at.
     pub fn run(self: &Rc<Self>) -> Result<()> {
         self.open_listeners().wrap("listen")?;
+        exporter::open(self).wrap("listen")?;
+        heartbeat::start(self);
         let cleaner = self.clone();
         coroutine::spawn("clean up sources", move || cleaner.clean_up());
         coroutine::spawn("monitor", super::monitor::run);
@@ -222,6 +232,14 @@ impl Server {
     fn close_listeners(&self) {
         self.listeners.borrow_mut().clear();
         self.http.close();
+        self.exporter.close();
+    }
+
+    /// Where it listens for RTMP and HTTP.
+    pub fn listening(&self) -> Vec<SocketAddr> {
+        let mut all = self.http.addresses();
+        all.extend(self.listeners.borrow().keys());
+        all
     }
 
     /// Gives a connection a coroutine that serves it, unless too many clients are connected.
@@ -286,6 +304,7 @@ impl Server {
                 source.keep_sound(vhost.http_remux.kept_sound());
             }
         });
+        self.stat.host.count_disks(&config.stats.disk);
         self.stat
             .retain_vhosts(|name| config.vhosts().iter().any(|vhost| vhost.name == name));
         log::info!("reload success");

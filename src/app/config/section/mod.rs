@@ -1,5 +1,7 @@
 //! Typed snapshots, a file for each feature: read once when a configuration is loaded, immutable from then on.
 
+pub mod exporter;
+pub mod heartbeat;
 pub mod http_api;
 pub mod http_hooks;
 pub mod http_remux;
@@ -11,4 +13,5 @@ pub mod process;
 pub mod publish;
 pub mod refer;
 pub mod security;
+pub mod stats;
 pub mod vhost;

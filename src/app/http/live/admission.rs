@@ -1,0 +1,59 @@
+//! Whether a player may begin, and the end of one that did: addresses, statistics, callbacks.
+
+use std::rc::Rc;
+
+use super::enter;
+use crate::app::config::section::security::Action;
+use crate::app::config::section::vhost::Vhost;
+use crate::app::hooks::{Caller, Event, Subject, Traffic};
+use crate::app::http::exchange::Exchange;
+use crate::app::{security, stat};
+use crate::kernel::error::Result;
+use crate::protocol::rtmp::url::StreamUrl;
+
+/// A player that may play; dropping it tells its end.
+pub struct Admission {
+    entry: Option<stat::Entry>,
+    caller: Caller,
+    subject: Subject,
+}
+
+/// Checks a player's address, enters it into the statistics and asks whether it may play. Yields.
+///
+/// # Errors
+/// Those of [`security::check`] and [`Caller::ask`].
+pub fn admit(exchange: &Exchange<'_, '_>, vhost: &Rc<Vhost>, url: &StreamUrl) -> Result<Admission> {
+    security::check(&vhost.security, Action::Play, exchange.client)?;
+    let entry = enter(exchange, url);
+    let caller = Caller::new(exchange.server);
+    let subject = Subject {
+        url: url.clone(),
+        ip: exchange.client,
+        page_url: exchange.request.headers.get("Referer").unwrap_or_default().to_owned(),
+        vhost: vhost.clone(),
+    };
+    if let Err(error) = caller.ask(Event::Play, &subject) {
+        entry.fail();
+        return Err(error);
+    }
+    Ok(Admission {
+        entry: Some(entry),
+        caller,
+        subject,
+    })
+}
+
+impl Admission {
+    /// Takes the player out of the statistics, with what it ended with.
+    pub fn leave(mut self, ended: &Result<()>) {
+        if let Some(entry) = self.entry.take() {
+            entry.leave(ended);
+        }
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.caller.tell(Event::Stop, &self.subject, Traffic::default());
+    }
+}
