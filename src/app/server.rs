@@ -11,11 +11,13 @@ use super::config::section::vhost::Vhost;
 use super::config::{Config, Origin};
 use super::exporter::{self, Exporter};
 use super::heartbeat;
+use super::hls::HlsStreams;
 use super::hooks::Hooks;
 use super::http::{self, Http};
 use super::identity::Identity;
 use super::listener::Listener;
 use super::pithy::Turn;
+use super::recording::Recordings;
 use super::rtmp;
 use super::source::SourceTable;
 use super::stat::{self, ReloadState, Statistics};
@@ -53,6 +55,10 @@ pub struct Server {
     pub hooks: Hooks,
     /// The exporter of metrics.
     pub exporter: Exporter,
+    /// Streams as HLS.
+    pub hls: HlsStreams,
+    /// What is being written to files.
+    pub recordings: Recordings,
     origin: Origin,
     listeners: RefCell<HashMap<SocketAddr, Listener>>,
     quit: Cell<Option<Quit>>,
@@ -99,6 +105,8 @@ impl Server {
             exporter: Exporter::new(config.exporter.clone()),
             config: RefCell::new(config),
             hooks: Hooks::default(),
+            hls: HlsStreams::default(),
+            recordings: Recordings::default(),
             origin,
             listeners: RefCell::default(),
             quit: Cell::new(None),
@@ -153,8 +161,15 @@ impl Server {
     fn tell_ends(&self) {
         let deadline = Moment::after(LAST_CALLS);
         self.clients.kick_all();
-        if !self.clients.wait_empty(deadline) || !self.hooks.wait_told(deadline) {
-            log::warn!("the end of some clients is not told, it took more than {LAST_CALLS:?}");
+        if !self.clients.wait_empty(deadline) {
+            log::warn!("some clients have not ended after {LAST_CALLS:?}");
+        }
+        if !self.recordings.wait_finished(Moment::after(LAST_CALLS)) {
+            log::warn!("some recordings are not finished, the disk took more than {LAST_CALLS:?}");
+        }
+        self.hls.dispose_all();
+        if !self.hooks.wait_told(Moment::after(LAST_CALLS)) {
+            log::warn!("some callback servers are not told of the end, it took more than {LAST_CALLS:?}");
         }
     }
 
@@ -174,6 +189,7 @@ impl Server {
     fn clean_up(&self) {
         loop {
             coroutine::sleep(CLEANUP);
+            self.hls.dispose_idle();
             let removed = self.sources.remove_idle();
             if removed > 0 {
                 log::debug!("removed {removed} idle sources, {} are left", self.sources.len());

@@ -12,6 +12,7 @@ pub mod limits;
 pub mod log_file;
 pub mod mini_http;
 pub mod offload;
+pub mod output;
 pub mod process;
 mod reactor;
 pub mod runtime;

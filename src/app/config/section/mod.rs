@@ -2,6 +2,7 @@
 
 pub mod exporter;
 pub mod heartbeat;
+pub mod hls;
 pub mod http_api;
 pub mod http_hooks;
 pub mod http_remux;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::enter;
 use crate::app::config::section::security::Action;
 use crate::app::config::section::vhost::Vhost;
-use crate::app::hooks::{Caller, Event, Subject, Traffic};
+use crate::app::hooks::{Caller, Details, Event, Subject};
 use crate::app::http::exchange::Exchange;
 use crate::app::{security, stat};
 use crate::kernel::error::Result;
@@ -54,6 +54,6 @@ impl Admission {
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        self.caller.tell(Event::Stop, &self.subject, Traffic::default());
+        self.caller.tell(Event::Stop, &self.subject, Details::None);
     }
 }
