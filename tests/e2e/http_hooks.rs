@@ -1,19 +1,14 @@
 //! Callbacks: what a server of the operator is asked and told, and that its faults hurt nobody else.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use crate::support::bystander::{Bystander, numbered_frame, numbered_header};
+use crate::support::callbacks::{Answer, Callbacks, OK};
 use crate::support::rtmp::Rtmp;
 use crate::support::server::{Server, Setup};
 use crate::support::wait::wait_for;
 
-const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n0";
 const EVENTS: [&str; 6] = [
     "on_connect",
     "on_close",
@@ -23,90 +18,10 @@ const EVENTS: [&str; 6] = [
     "on_stop",
 ];
 
-/// What is answered to a call of this target; `None` is nothing, for ever.
-type Answer = fn(&str) -> Option<String>;
-
-/// What was asked: the target and the body as text.
-type Asked = Arc<Mutex<Vec<(String, String)>>>;
-
-/// A callback server. Its answers are chosen by target: `None` never answers.
-struct Callbacks {
-    port: u16,
-    asked: Asked,
-}
-
-impl Callbacks {
-    fn start(answer: Answer) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("listen for callbacks");
-        let port = listener.local_addr().expect("the port of callbacks").port();
-        let asked = Asked::default();
-        let record = asked.clone();
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let record = record.clone();
-                thread::spawn(move || serve(stream, &record, answer));
-            }
-        });
-        Callbacks { port, asked }
-    }
-
-    /// An `http_hooks` block that calls this server for all events, at `/EVENT`.
-    fn block(&self) -> String {
-        let lines = EVENTS.map(|event| format!("{event} http://127.0.0.1:{}/{event}?from=srs;", self.port));
-        format!("http_hooks {{ enabled on; {} }}", lines.join(" "))
-    }
-
-    fn bodies(&self) -> Vec<Value> {
-        let asked = self.asked.lock().expect("the record");
-        asked
-            .iter()
-            .map(|(_, body)| serde_json::from_str(body).expect("a JSON body"))
-            .collect()
-    }
-
-    fn actions(&self) -> Vec<String> {
-        let bodies = self.bodies();
-        bodies
-            .iter()
-            .map(|body| body["action"].as_str().unwrap_or_default().to_owned())
-            .collect()
-    }
-
-    #[track_caller]
-    fn wait_for(&self, actions: &[&str]) {
-        wait_for(&format!("callbacks {actions:?}"), 10, || {
-            (self.actions().len() >= actions.len()).then_some(())
-        });
-        thread::sleep(Duration::from_millis(100));
-        assert_eq!(self.actions(), actions);
-    }
-}
-
-fn serve(mut stream: TcpStream, asked: &Asked, answer: Answer) {
-    let mut reader = BufReader::new(stream.try_clone().expect("a second handle"));
-    let (mut line, mut length) = (String::new(), 0);
-    reader.read_line(&mut line).expect("a request line");
-    let target = line.split(' ').nth(1).unwrap_or_default().to_owned();
-    assert!(line.starts_with("POST "), "{line}");
-    loop {
-        line.clear();
-        reader.read_line(&mut line).expect("a header line");
-        if let Some(value) = line.strip_prefix("Content-Length: ") {
-            length = value.trim().parse().expect("a length");
-        }
-        if line == "\r\n" {
-            break;
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).expect("the body");
-    let body = String::from_utf8(body).expect("a text");
-    asked.lock().expect("the record").push((target.clone(), body));
-    match answer(&target) {
-        // The server may give up meanwhile.
-        Some(answer) => drop(stream.write_all(answer.as_bytes())),
-        None => drop(reader.read(&mut [0])),
-    }
+/// An `http_hooks` block that calls this server for all events, at `/EVENT`.
+fn block(callbacks: &Callbacks) -> String {
+    let lines = EVENTS.map(|event| format!("{event} http://127.0.0.1:{}/{event}?from=srs;", callbacks.port));
+    format!("http_hooks {{ enabled on; {} }}", lines.join(" "))
 }
 
 fn yes(_: &str) -> Option<String> {
@@ -124,7 +39,7 @@ fn publish(server: &Server, stream: &str) -> std::io::Result<Rtmp> {
 #[test]
 fn a_publisher_and_a_player_are_told_in_order() {
     let callbacks = Callbacks::start(yes);
-    let server = Setup::default().vhost(&callbacks.block()).start();
+    let server = Setup::default().vhost(&block(&callbacks)).start();
     let mut publisher = publish(&server, "s?token=a&x=1").expect("publish");
     publisher.send_tag(&numbered_header()).expect("send a header");
     publisher.send_tag(&numbered_frame(0)).expect("send a frame");
@@ -210,7 +125,7 @@ fn a_refused_publisher_is_told_and_closed() {
     for (answer, number) in answers {
         let callbacks = Callbacks::start(answer);
         let server = Setup::default()
-            .vhost(&callbacks.block())
+            .vhost(&block(&callbacks))
             .allow_error("serve error")
             .start();
         assert!(publish(&server, "s").is_err(), "{number}");
@@ -224,7 +139,7 @@ fn a_refused_publisher_is_told_and_closed() {
 fn a_refused_connect_and_a_refused_player_get_nothing() {
     let callbacks = Callbacks::start(|target| Some(body(if target.contains("connect") { "1" } else { "0" })));
     let server = Setup::default()
-        .vhost(&callbacks.block())
+        .vhost(&block(&callbacks))
         .allow_error("serve error")
         .start();
     assert!(publish(&server, "s").is_err());
@@ -232,7 +147,7 @@ fn a_refused_connect_and_a_refused_player_get_nothing() {
 
     let callbacks = Callbacks::start(|target| Some(body(if target.contains("on_play") { "1" } else { "0" })));
     let server = Setup::default()
-        .vhost(&callbacks.block())
+        .vhost(&block(&callbacks))
         .allow_error("serve error")
         .start();
     let mut player = Rtmp::connect(server.port(), "live")
@@ -269,7 +184,7 @@ fn a_dead_server_and_https_refuse_only_where_they_are_asked() {
         "vhost __defaultVhost__ {{ }} vhost dead.com {{ http_hooks {{ enabled on; on_publish http://127.0.0.1:1/; }} }}\
          vhost tls.com {{ http_hooks {{ enabled on; on_publish https://127.0.0.1:1/; }} }}\
          vhost off.com {{ {} }} vhost told.com {{ http_hooks {{ enabled on; on_unpublish http://127.0.0.1:1/; }} }}",
-        callbacks.block().replace("enabled on", "enabled off"),
+        block(&callbacks).replace("enabled on", "enabled off"),
     );
     let server = Setup::default().vhosts(&vhosts).allow_error("serve error").start();
     let other = Bystander::start(server.port());
@@ -290,7 +205,7 @@ fn a_slow_server_delays_only_its_client_and_times_out() {
     let callbacks = Callbacks::start(|target| (!target.contains("/on_")).then(|| OK.to_owned()));
     let vhosts = format!(
         "vhost __defaultVhost__ {{ }} vhost slow.com {{ {} }}",
-        callbacks.block()
+        block(&callbacks)
     );
     let server = Setup::default().vhosts(&vhosts).start();
     let other = Bystander::start(server.port());
@@ -313,7 +228,7 @@ fn a_slow_server_delays_only_its_client_and_times_out() {
 #[test]
 fn the_next_publisher_does_not_wait_for_on_unpublish() {
     let callbacks = Callbacks::start(|target| (!target.contains("unpublish")).then(|| OK.to_owned()));
-    let server = Setup::default().vhost(&callbacks.block()).start();
+    let server = Setup::default().vhost(&block(&callbacks)).start();
     for round in 0..3 {
         let publisher = publish(&server, "s").unwrap_or_else(|e| panic!("publish for the {round}. time: {e}"));
         let gone = round + 1;
@@ -325,7 +240,7 @@ fn the_next_publisher_does_not_wait_for_on_unpublish() {
 #[test]
 fn hostile_names_stay_inside_their_text() {
     let callbacks = Callbacks::start(yes);
-    let server = Setup::default().vhost(&callbacks.block()).start();
+    let server = Setup::default().vhost(&block(&callbacks)).start();
     let name = "a\",\"ip\":\"`$(x);%s\u{1}\r\n\\";
     drop(publish(&server, name).expect("publish"));
     callbacks.wait_for(&["on_connect", "on_publish", "on_unpublish", "on_close"]);
@@ -338,7 +253,7 @@ fn hostile_names_stay_inside_their_text() {
 #[test]
 fn the_end_of_the_server_is_told() {
     let callbacks = Callbacks::start(yes);
-    let server = Setup::default().vhost(&callbacks.block()).start();
+    let server = Setup::default().vhost(&block(&callbacks)).start();
     let publisher = publish(&server, "s").expect("publish");
     callbacks.wait_for(&["on_connect", "on_publish"]);
     drop(server);
