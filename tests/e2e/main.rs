@@ -15,6 +15,7 @@ mod gstreamer;
 mod heartbeat;
 mod hostile;
 mod http_api;
+mod http_api_fields;
 mod http_hooks;
 mod http_live;
 mod http_players;
