@@ -143,6 +143,8 @@ impl Server {
         heartbeat::start(self);
         let cleaner = self.clone();
         coroutine::spawn("clean up sources", move || cleaner.clean_up());
+        let viewers = self.clone();
+        coroutine::spawn("HLS sessions", move || viewers.hls.watch());
         coroutine::spawn("monitor", super::monitor::run);
         let statistics = self.stat.clone();
         coroutine::spawn("statistics", move || stat::run(&statistics));
@@ -167,6 +169,7 @@ impl Server {
         if !self.recordings.wait_finished(Moment::after(LAST_CALLS)) {
             log::warn!("some recordings are not finished, the disk took more than {LAST_CALLS:?}");
         }
+        self.hls.sessions.end_all();
         self.hls.dispose_all();
         if !self.hooks.wait_told(Moment::after(LAST_CALLS)) {
             log::warn!("some callback servers are not told of the end, it took more than {LAST_CALLS:?}");

@@ -10,6 +10,7 @@ mod cors;
 pub mod exchange;
 mod flv_seek;
 mod forwarded;
+mod hls;
 pub mod live;
 pub mod router;
 pub mod static_files;

@@ -7,7 +7,8 @@ mod player;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use self::admission::admit;
+use self::admission::Admission;
+pub use self::admission::admit;
 use self::feed::Feed;
 use self::player::Player;
 use super::exchange::Exchange;
@@ -109,12 +110,12 @@ fn head(format: Format) -> ResponseHead {
 }
 
 fn play(exchange: &mut Exchange<'_, '_>, vhost: &Rc<Vhost>, url: &StreamUrl, format: Format) -> Result<()> {
-    let admission = match admit(exchange, vhost, url) {
+    let admitted = admit(exchange, vhost).and_then(|()| Admission::ask(exchange, vhost, url));
+    let admission = match admitted {
         Ok(admission) => admission,
-        Err(error) => {
-            log::warn!("http player is refused, {}", error.summary());
+        Err(status) => {
             exchange.close_afterwards();
-            return exchange.reply_status(Status::FORBIDDEN);
+            return exchange.reply_status(status);
         }
     };
     let server = exchange.server.clone();
@@ -161,6 +162,14 @@ fn enter(exchange: &Exchange<'_, '_>, url: &StreamUrl) -> stat::Entry {
         before: (stream.received_bytes(), stream.sent_bytes()),
     };
     exchange.server.stat.enter(new, stream.clone())
+}
+
+/// The stream that a file is made of; `None` when its path names none.
+pub fn url_of_file(vhost: &Vhost, exchange: &Exchange<'_, '_>) -> Option<StreamUrl> {
+    let (folder, file) = exchange.request.path.strip_prefix('/')?.rsplit_once('/')?;
+    let (stream, _) = file.rsplit_once('.')?;
+    let named = !folder.is_empty() && !stream.is_empty();
+    named.then(|| stream_url(vhost, folder, stream, exchange))
 }
 
 fn log_start(exchange: &Exchange<'_, '_>, url: &StreamUrl, source: &Source, format: Format) {
