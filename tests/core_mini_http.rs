@@ -69,6 +69,19 @@ fn a_request_is_answered_and_the_connection_ends() {
 }
 
 #[test]
+fn it_listens_at_addresses_of_all_kinds() {
+    run(|| {
+        for (listen, connect) in [("0.0.0.0", "127.0.0.1"), ("::1", "::1"), ("::", "::1")] {
+            let port = free_address().port();
+            let _server = start(SocketAddr::new(listen.parse().unwrap(), port));
+            let address = SocketAddr::new(connect.parse().unwrap(), port);
+            assert!(client(move || ask(address, &[GET])).ends_with("the body"), "{listen}");
+        }
+    })
+    .unwrap();
+}
+
+#[test]
 fn what_is_no_whole_head_is_refused() {
     run(|| {
         let address = free_address();
