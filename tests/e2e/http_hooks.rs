@@ -4,33 +4,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::bystander::{Bystander, numbered_frame, numbered_header};
-use crate::support::callbacks::{Answer, Callbacks, OK};
+use crate::support::callbacks::{Answer, Callbacks, OK, body, yes};
 use crate::support::rtmp::Rtmp;
 use crate::support::server::{Server, Setup};
 use crate::support::wait::wait_for;
-
-const EVENTS: [&str; 6] = [
-    "on_connect",
-    "on_close",
-    "on_publish",
-    "on_unpublish",
-    "on_play",
-    "on_stop",
-];
-
-/// An `http_hooks` block that calls this server for all events, at `/EVENT`.
-fn block(callbacks: &Callbacks) -> String {
-    let lines = EVENTS.map(|event| format!("{event} http://127.0.0.1:{}/{event}?from=srs;", callbacks.port));
-    format!("http_hooks {{ enabled on; {} }}", lines.join(" "))
-}
-
-fn yes(_: &str) -> Option<String> {
-    Some(OK.to_owned())
-}
-
-fn body(text: &str) -> String {
-    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len())
-}
 
 fn publish(server: &Server, stream: &str) -> std::io::Result<Rtmp> {
     Rtmp::connect(server.port(), "live")?.publish("live", stream)
@@ -39,7 +16,7 @@ fn publish(server: &Server, stream: &str) -> std::io::Result<Rtmp> {
 #[test]
 fn a_publisher_and_a_player_are_told_in_order() {
     let callbacks = Callbacks::start(yes);
-    let server = Setup::default().vhost(&block(&callbacks)).start();
+    let server = Setup::default().vhost(&callbacks.block()).start();
     let mut publisher = publish(&server, "s?token=a&x=1").expect("publish");
     publisher.send_tag(&numbered_header()).expect("send a header");
     publisher.send_tag(&numbered_frame(0)).expect("send a frame");
@@ -125,7 +102,7 @@ fn a_refused_publisher_is_told_and_closed() {
     for (answer, number) in answers {
         let callbacks = Callbacks::start(answer);
         let server = Setup::default()
-            .vhost(&block(&callbacks))
+            .vhost(&callbacks.block())
             .allow_error("serve error")
             .start();
         assert!(publish(&server, "s").is_err(), "{number}");
@@ -139,7 +116,7 @@ fn a_refused_publisher_is_told_and_closed() {
 fn a_refused_connect_and_a_refused_player_get_nothing() {
     let callbacks = Callbacks::start(|target| Some(body(if target.contains("connect") { "1" } else { "0" })));
     let server = Setup::default()
-        .vhost(&block(&callbacks))
+        .vhost(&callbacks.block())
         .allow_error("serve error")
         .start();
     assert!(publish(&server, "s").is_err());
@@ -147,7 +124,7 @@ fn a_refused_connect_and_a_refused_player_get_nothing() {
 
     let callbacks = Callbacks::start(|target| Some(body(if target.contains("on_play") { "1" } else { "0" })));
     let server = Setup::default()
-        .vhost(&block(&callbacks))
+        .vhost(&callbacks.block())
         .allow_error("serve error")
         .start();
     let mut player = Rtmp::connect(server.port(), "live")
@@ -184,7 +161,7 @@ fn a_dead_server_and_https_refuse_only_where_they_are_asked() {
         "vhost __defaultVhost__ {{ }} vhost dead.com {{ http_hooks {{ enabled on; on_publish http://127.0.0.1:1/; }} }}\
          vhost tls.com {{ http_hooks {{ enabled on; on_publish https://127.0.0.1:1/; }} }}\
          vhost off.com {{ {} }} vhost told.com {{ http_hooks {{ enabled on; on_unpublish http://127.0.0.1:1/; }} }}",
-        block(&callbacks).replace("enabled on", "enabled off"),
+        callbacks.block().replace("enabled on", "enabled off"),
     );
     let server = Setup::default().vhosts(&vhosts).allow_error("serve error").start();
     let other = Bystander::start(server.port());
@@ -205,7 +182,7 @@ fn a_slow_server_delays_only_its_client_and_times_out() {
     let callbacks = Callbacks::start(|target| (!target.contains("/on_")).then(|| OK.to_owned()));
     let vhosts = format!(
         "vhost __defaultVhost__ {{ }} vhost slow.com {{ {} }}",
-        block(&callbacks)
+        callbacks.block()
     );
     let server = Setup::default().vhosts(&vhosts).start();
     let other = Bystander::start(server.port());
@@ -228,7 +205,7 @@ fn a_slow_server_delays_only_its_client_and_times_out() {
 #[test]
 fn the_next_publisher_does_not_wait_for_on_unpublish() {
     let callbacks = Callbacks::start(|target| (!target.contains("unpublish")).then(|| OK.to_owned()));
-    let server = Setup::default().vhost(&block(&callbacks)).start();
+    let server = Setup::default().vhost(&callbacks.block()).start();
     for round in 0..3 {
         let publisher = publish(&server, "s").unwrap_or_else(|e| panic!("publish for the {round}. time: {e}"));
         let gone = round + 1;
@@ -240,7 +217,7 @@ fn the_next_publisher_does_not_wait_for_on_unpublish() {
 #[test]
 fn hostile_names_stay_inside_their_text() {
     let callbacks = Callbacks::start(yes);
-    let server = Setup::default().vhost(&block(&callbacks)).start();
+    let server = Setup::default().vhost(&callbacks.block()).start();
     let name = "a\",\"ip\":\"`$(x);%s\u{1}\r\n\\";
     drop(publish(&server, name).expect("publish"));
     callbacks.wait_for(&["on_connect", "on_publish", "on_unpublish", "on_close"]);
@@ -253,7 +230,7 @@ fn hostile_names_stay_inside_their_text() {
 #[test]
 fn the_end_of_the_server_is_told() {
     let callbacks = Callbacks::start(yes);
-    let server = Setup::default().vhost(&block(&callbacks)).start();
+    let server = Setup::default().vhost(&callbacks.block()).start();
     let publisher = publish(&server, "s").expect("publish");
     callbacks.wait_for(&["on_connect", "on_publish"]);
     drop(server);

@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::support::bystander::{numbered_frame, numbered_header};
-use crate::support::callbacks::{Callbacks, OK};
+use crate::support::callbacks::{Callbacks, body, yes};
 use crate::support::port::Port;
 use crate::support::program::{Program, run};
 use crate::support::rtmp::Rtmp;
@@ -91,10 +91,6 @@ fn hooks(callbacks: &Callbacks) -> String {
     format!("http_hooks {{ enabled on; {} }}", lines.join(" "))
 }
 
-fn yes(_: &str) -> Option<String> {
-    Some(OK.to_owned())
-}
-
 #[test]
 fn a_player_is_asked_for_and_its_end_is_told() {
     let callbacks = Callbacks::start(yes);
@@ -127,11 +123,7 @@ fn a_player_is_asked_for_and_its_end_is_told() {
 fn a_refused_player_gets_a_403_and_leaves_no_trace() {
     let callbacks = Callbacks::start(|target| {
         let code = if target == "/on_play" { 7 } else { 0 };
-        let body = format!("{{\"code\":{code}}}");
-        Some(format!(
-            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        ))
+        Some(body(&format!("{{\"code\":{code}}}")))
     });
     let site = Site::start("", &hooks(&callbacks));
     assert_eq!(site.status("/live/s.flv", &[]), "403");

@@ -13,6 +13,7 @@ mod fuzz_corpus;
 mod gop_cache;
 mod gstreamer;
 mod heartbeat;
+mod hls;
 mod hostile;
 mod http_api;
 mod http_api_fields;

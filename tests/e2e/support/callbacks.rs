@@ -1,4 +1,4 @@
-//! A web server of the operator, which callbacks and heartbeats are sent to.
+//! A callback server that records what it is asked, and answers as the test says.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,8 +10,17 @@ use serde_json::Value;
 
 use super::wait::wait_for;
 
-/// What accepts.
+/// The plainest answer that accepts.
 pub const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n0";
+const EVENTS: [&str; 6] = [
+    "on_connect",
+    "on_close",
+    "on_publish",
+    "on_unpublish",
+    "on_play",
+    "on_stop",
+];
+
 /// What is answered to a call of this target; `None` is nothing, for ever.
 pub type Answer = fn(&str) -> Option<String>;
 
@@ -19,7 +28,6 @@ pub type Answer = fn(&str) -> Option<String>;
 pub type Asked = Arc<Mutex<Vec<(String, String)>>>;
 
 /// A callback server. Its answers are chosen by target: `None` never answers.
-#[derive(Debug)]
 pub struct Callbacks {
     pub port: u16,
     pub asked: Asked,
@@ -40,15 +48,22 @@ impl Callbacks {
         Callbacks { port, asked }
     }
 
+    /// An `http_hooks` block that calls this server for all events, at `/EVENT`.
+    pub fn block(&self) -> String {
+        let lines = EVENTS.map(|event| format!("{event} http://127.0.0.1:{}/{event}?from=srs;", self.port));
+        format!("http_hooks {{ enabled on; {} }}", lines.join(" "))
+    }
+
+    /// The bodies of all calls that have one.
     pub fn bodies(&self) -> Vec<Value> {
         let asked = self.asked.lock().expect("the record");
         asked
             .iter()
+            .filter(|(_, body)| !body.is_empty())
             .map(|(_, body)| serde_json::from_str(body).expect("a JSON body"))
             .collect()
     }
 
-    /// The `action` of each body so far.
     pub fn actions(&self) -> Vec<String> {
         let bodies = self.bodies();
         bodies
@@ -59,7 +74,7 @@ impl Callbacks {
 
     #[track_caller]
     pub fn wait_for(&self, actions: &[&str]) {
-        wait_for(&format!("callbacks {actions:?}"), 10, || {
+        wait_for(&format!("callbacks {actions:?}"), 15, || {
             (self.actions().len() >= actions.len()).then_some(())
         });
         thread::sleep(Duration::from_millis(100));
@@ -72,7 +87,7 @@ fn serve(mut stream: TcpStream, asked: &Asked, answer: Answer) {
     let (mut line, mut length) = (String::new(), 0);
     reader.read_line(&mut line).expect("a request line");
     let target = line.split(' ').nth(1).unwrap_or_default().to_owned();
-    assert!(line.starts_with("POST "), "{line}");
+    assert!(line.starts_with("POST ") || line.starts_with("GET "), "{line}");
     loop {
         line.clear();
         reader.read_line(&mut line).expect("a header line");
@@ -92,4 +107,14 @@ fn serve(mut stream: TcpStream, asked: &Asked, answer: Answer) {
         Some(answer) => drop(stream.write_all(answer.as_bytes())),
         None => drop(reader.read(&mut [0])),
     }
+}
+
+/// Accepts everything.
+pub fn yes(_: &str) -> Option<String> {
+    Some(OK.to_owned())
+}
+
+/// An answer with this body.
+pub fn body(text: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len())
 }
