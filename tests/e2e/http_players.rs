@@ -168,6 +168,18 @@ fn rules_of_addresses_hold_for_players_over_http() {
 }
 
 #[test]
+fn rules_of_addresses_hold_for_sessions_of_hls() {
+    let rules = "hls { enabled on; hls_ctx on; hls_path ./html; } security { enabled on; allow publish all; allow play 192.0.2.0/24; }";
+    let site = Site::start("trusted_proxies 127.0.0.1;\n", rules);
+    let folder = site.server.file("html/live");
+    std::fs::create_dir_all(&folder).expect("create a folder");
+    std::fs::write(folder.join("p.m3u8"), "#EXTM3U\n").expect("write a playlist");
+    assert_eq!(site.status("/live/p.m3u8", &[]), "403");
+    assert_eq!(site.status("/live/p.m3u8", &["X-Forwarded-For: 192.0.2.7"]), "200");
+    site.server.wait_for_line(&["HLS session ", ", ip=192.0.2.7, "]);
+}
+
+#[test]
 fn a_trusted_proxy_tells_who_plays() {
     let callbacks = Callbacks::start(yes);
     let site = Site::start("trusted_proxies ::1 127.0.0.0/8;\n", &hooks(&callbacks));
