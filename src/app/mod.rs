@@ -3,7 +3,9 @@
 pub mod cli;
 pub mod clients;
 pub mod config;
+pub mod exporter;
 pub mod hds;
+pub mod heartbeat;
 pub mod hls;
 pub mod hooks;
 pub mod http;
@@ -13,7 +15,7 @@ pub mod monitor;
 pub mod pithy;
 pub mod recording;
 pub mod rtmp;
-
+pub mod security;
 pub mod server;
 pub mod source;
 pub mod stat;
