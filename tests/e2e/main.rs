@@ -31,6 +31,7 @@ mod process;
 mod publish_play;
 mod republish_busy;
 mod rtmpdump;
+mod security;
 mod timestamps;
 mod vhosts;
 mod vlc;
