@@ -28,3 +28,6 @@ pub const PLAYERS: &[File] = files! {
         "live-edge.js" "main.js" "mp4/boxes.js" "mp4/fragment.js" "mp4/init.js" "native-player.js" "player.css"
         "problems.js" "session.js" "statistics.js" "transport.js";
 };
+
+/// Pages that went by another name in SRS, and what stands in for them.
+pub const OLD_NAMES: &[(&str, &str)] = &[("srs_player.html", "index.html")];

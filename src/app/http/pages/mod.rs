@@ -7,12 +7,12 @@ mod policy;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use self::files::{CONSOLE, File, PLAYERS};
+use self::files::{CONSOLE, File, OLD_NAMES, PLAYERS};
 use self::policy::Reach;
 use super::exchange::Exchange;
 use super::router::{Handler, Router, Served, redirect_to_folder};
 use super::static_files::{StaticFiles, refuse_method, root};
-use crate::app::config::Config;
+use crate::app::config::{Config, directive};
 use crate::core::folder::{self, Entry};
 use crate::kernel::error::Result;
 use crate::protocol::http::conditional::Validators;
@@ -39,6 +39,18 @@ struct Page {
     path: &'static str,
     files: &'static [File],
     reach: Reach,
+}
+
+impl Page {
+    /// The file that stands at a path below the page's own.
+    fn find(&self, name: &str) -> Option<&'static File> {
+        let name = match OLD_NAMES.iter().find(|(old, _)| *old == name) {
+            Some((_, new)) => new,
+            None if name.is_empty() => "index.html",
+            None => name,
+        };
+        self.files.iter().find(|file| file.name == name)
+    }
 }
 
 const CONSOLE_PAGE: Page = Page {
@@ -90,13 +102,27 @@ impl Handler for Pages {
             refuse_method(exchange)?;
             return Ok(Served::Yes);
         }
-        let name = if name.is_empty() { "index.html" } else { name };
-        match self.page.files.iter().find(|file| file.name == name) {
+        if name == ABILITIES {
+            return send_abilities(exchange).map(|()| Served::Yes);
+        }
+        match self.page.find(name) {
             Some(file) => send(exchange, file, self.page.reach)?,
             None => exchange.reply_status(Status::NOT_FOUND)?,
         }
         Ok(Served::Yes)
     }
+}
+
+/// A file that is written when it is asked for: what the server can do, for pages on ports without the API.
+const ABILITIES: &str = "abilities.json";
+
+fn send_abilities(exchange: &mut Exchange<'_, '_>) -> Result<()> {
+    let can = |path: &str| directive::row(path).is_some_and(|row| row.built);
+    let (hls, rtc) = (can("vhost.hls.enabled"), can("rtc_server.enabled"));
+    let head = ResponseHead::new(Status::OK)
+        .with("Content-Type", "application/json")
+        .with("Cache-Control", "no-cache");
+    exchange.reply(head, format!(r#"{{"hls":{hls},"rtc":{rtc}}}"#).as_bytes())
 }
 
 fn send(exchange: &mut Exchange<'_, '_>, file: &File, reach: Reach) -> Result<()> {

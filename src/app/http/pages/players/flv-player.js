@@ -88,7 +88,8 @@ export class FlvPlayer {
   }
 
   get codecs() {
-    return Object.values(this.tracks).map((track) => track.name);
+    const { video, audio } = this.tracks;
+    return [video, audio].filter(Boolean).map((track) => track.name);
   }
 
   stop() {

@@ -34,12 +34,12 @@ export function readLink(location) {
     isLowLatency: query.get("low_latency") !== "false",
     extra: [...query].filter(([name]) => !OWN.has(name) && !IGNORED.has(name) && name !== "host"),
   };
+  if (/^wss?$/.test(query.get("schema") ?? "")) wanted.protocol ??= "ws-flv";
   const match = /^(.+)\.(flv|mp4|m3u8)$/.exec(wanted.stream);
   if (match) {
     wanted.stream = match[1];
     wanted.protocol ??= PROTOCOL_OF[match[2]];
   }
-  if (/^wss?$/.test(query.get("schema") ?? "")) wanted.protocol ??= "ws-flv";
   wanted.protocol ??= "flv";
   const url = parseUrl(query.get("url"));
   return url ? { ...wanted, ...url } : wanted;

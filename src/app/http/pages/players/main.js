@@ -23,15 +23,15 @@ async function main() {
   show("idle");
   find("console").href = `../console/`;
   if (wanted.isAutomatic) play();
-  const features = await askFeatures();
-  if (features?.hls || wanted.protocol === "hls") offerProtocols(["flv", "ws-flv", "mp4", "hls"]);
+  const abilities = await askAbilities();
+  if (abilities?.hls || wanted.protocol === "hls") offerProtocols(["flv", "ws-flv", "mp4", "hls"]);
 }
 
-// What the server can do, where its API is on this port and open to everybody; otherwise what every server can.
-async function askFeatures() {
+// What the server can do; nothing where it is another one that does not tell.
+async function askAbilities() {
   try {
-    const answer = await fetch("/api/v1/features", { credentials: "omit" });
-    return answer.ok && answer.headers.get("Content-Type")?.includes("json") ? (await answer.json()).data.features : null;
+    const answer = await fetch("abilities.json", { credentials: "omit" });
+    return answer.ok ? await answer.json() : null;
   } catch {
     return null;
   }
