@@ -27,7 +27,10 @@ impl Site {
     }
 
     pub fn with(setup: Setup) -> Self {
-        let web = Port::free();
+        Site::at(Port::free(), setup)
+    }
+
+    pub fn at(web: Port, setup: Setup) -> Self {
         let listen = format!("127.0.0.1:{}", web.number());
         let server = setup
             .globals(&format!("http_server {{ enabled on; listen {listen}; dir ./html; }}\n"))

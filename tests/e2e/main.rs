@@ -7,6 +7,7 @@
 
 mod support;
 
+mod browser_console;
 mod browser_player;
 mod config_cli;
 mod connect;

@@ -198,8 +198,11 @@ impl Browser {
     pub fn click(&self, selector: &str) {
         let place = self.eval(&format!(
             "(() => {{ const element = document.querySelector({}); if (!element) return null; \
-             element.scrollIntoView({{ block: 'center' }}); const box = element.getBoundingClientRect(); \
-             return [box.x + box.width / 2, box.y + box.height / 2]; }})()",
+             const middle = () => {{ const box = element.getBoundingClientRect(); \
+             return [box.x + box.width / 2, box.y + box.height / 2]; }}; \
+             element.scrollIntoView({{ block: 'nearest' }}); \
+             if (!element.contains(document.elementFromPoint(...middle()))) element.scrollIntoView({{ block: 'center' }}); \
+             return middle(); }})()",
             json!(selector)
         ));
         assert!(place.is_array(), "no element is {selector}");

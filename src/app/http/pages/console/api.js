@@ -52,14 +52,18 @@ export class Api {
 
   async find() {
     if (this.base) return;
+    let guarded = null;
     for (const base of this.candidates()) {
       // Media ports tell versions too; only the API has summaries.
       const answer = await this.send(base, "/api/v1/summaries", "GET").catch(() => null);
-      if (answer?.status === 401 || (answer?.ok && isJson(answer))) {
+      if (answer?.ok && isJson(answer)) {
         this.base = base;
         return;
       }
+      // A media port wants the password as well, for an API that it does not have: only a login tells which it is.
+      if (answer?.status === 401) guarded ??= base;
     }
+    if (guarded) throw new LoginWanted(guarded);
     throw new Unreachable(this.candidates().join(", "));
   }
 

@@ -4,7 +4,11 @@ import { h, svg } from "./dom.js";
 
 const HEIGHT = 168;
 const PADDING = { top: 10, right: 2, bottom: 22, left: 0 };
-const GRID_LINES = 3;
+// Tops of a scale as multiples of a power, each with the lines that divide it into round parts.
+const STEPS = {
+  10: [[1, 4], [1.5, 3], [2, 4], [3, 3], [4, 4], [5, 5], [6, 3], [8, 4], [10, 5]],
+  2: [[1, 4], [1.5, 3], [2, 4]],
+};
 // Measurements further apart than this are not joined: the tab slept, or the server was away.
 const GAP_MS = 100_000;
 
@@ -40,7 +44,7 @@ export class Chart {
     if (width === 0) return;
     this.end = points.at(-1)?.time ?? Date.now();
     this.visible = points.filter((point) => point.time >= this.end - span);
-    this.top = niceTop(Math.max(this.floor, ...this.values_()), this.base);
+    this.scale(Math.max(this.floor, ...this.seen()));
     this.width = width;
     this.graphic.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
     this.graphic.replaceChildren(...this.grid(), ...this.lines());
@@ -48,7 +52,15 @@ export class Chart {
     if (!this.isPointed) this.tell(this.visible.at(-1), false);
   }
 
-  values_() {
+  // The next round number above, and how many lines divide it into round parts.
+  scale(most) {
+    const power = this.base ** Math.floor(Math.log(most) / Math.log(this.base) + 1e-9);
+    const [step, lines] = STEPS[this.base].find(([step]) => step * power >= most * 0.9999);
+    this.top = step * power;
+    this.gridLines = lines;
+  }
+
+  seen() {
     const all = this.series.flatMap(({ key }) => this.visible.map((point) => point[key]));
     return all.filter((value) => value !== null && value !== undefined);
   }
@@ -64,8 +76,8 @@ export class Chart {
 
   grid() {
     const parts = [];
-    for (let i = 0; i <= GRID_LINES; i++) {
-      const value = (this.top * i) / GRID_LINES;
+    for (let i = 0; i <= this.gridLines; i++) {
+      const value = (this.top * i) / this.gridLines;
       const y = Math.round(this.y(value)) + 0.5;
       parts.push(svg("line", { class: i === 0 ? "axis" : "grid", x1: 0, x2: this.width, y1: y, y2: y }));
       if (i > 0) parts.push(svg("text", { class: "tick", x: 0, y: y + 13 }, this.format(value)));
@@ -141,11 +153,4 @@ export class Chart {
     });
     return `${this.title} over the last ${this.span / 60_000} minutes. Now: ${parts.join(", ")}.`;
   }
-}
-
-// The next round number above: thirds of it are round enough to stand at the grid's lines.
-function niceTop(value, base) {
-  const power = base ** Math.floor(Math.log(value) / Math.log(base));
-  const steps = base === 10 ? [1.2, 1.5, 3, 6, 9, 12] : [1.5, 3, 6, 12, 24, 48, 96, 192, 384, 768, 1536];
-  return (steps.find((step) => step * power >= value) ?? base) * power;
 }

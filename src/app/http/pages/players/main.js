@@ -61,6 +61,7 @@ function listen() {
     if (session) stop();
     else play();
   };
+  find("start").onclick = play;
   find("url").oninput = () => {
     const parts = parseUrl(find("url").value.trim());
     find("url").setAttribute("aria-invalid", String(!parts));
