@@ -146,9 +146,9 @@ fn a_client_is_cut_off_after_a_question() {
 fn names_of_streams_are_text() {
     let site = site("");
     let names = [
-        "<img src=x onerror=window.hacked=1>",
-        "\"><script>window.hacked=2</script>",
-        "'-javascript:window.hacked=3-'",
+        "<img/src=x/onerror=hacked=1>",
+        "\"><script>hacked=2</script>",
+        "'-javascript:hacked=3-'",
     ];
     let _publishers: Vec<Rtmp> = names
         .iter()
@@ -158,7 +158,7 @@ fn names_of_streams_are_text() {
     for view in ["", "#/streams", "#/clients"] {
         browser.open("about:blank");
         browser.open(&site.url(&format!("/console/{view}")));
-        for name in names.map(|name| name.split('/').next_back().unwrap_or(name).to_owned()) {
+        for name in names {
             browser.wait_for(
                 &format!("document.getElementById('main').innerText.includes({})", json!(name)),
                 15,

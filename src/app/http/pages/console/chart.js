@@ -9,6 +9,8 @@ const STEPS = {
   10: [[1, 4], [1.5, 3], [2, 4], [3, 3], [4, 4], [5, 5], [6, 3], [8, 4], [10, 5]],
   2: [[1, 4], [1.5, 3], [2, 4]],
 };
+// Lengths of time that a chart shows, ms.
+const SPANS = [1, 2, 5, 15, 30, 60].map((minutes) => minutes * 60_000);
 // Measurements further apart than this are not joined: the tab slept, or the server was away.
 const GAP_MS = 100_000;
 
@@ -22,7 +24,7 @@ export class Chart {
     this.base = base;
     this.title = title;
     this.points = [];
-    this.span = 5 * 60_000;
+    this.wanted = 5 * 60_000;
     this.values = series.map(({ name, colour }) => {
       const value = h("b", null, "–");
       return { value, node: h("span", { class: `legend ${colour}` }, h("i", { "aria-hidden": "true" }), `${name} `, value) };
@@ -33,23 +35,30 @@ export class Chart {
     this.element = h("section", { class: "panel chart" }, h("h2", null, title), legend, this.graphic);
     this.graphic.onpointermove = (event) => this.point(event);
     this.graphic.onpointerleave = () => this.leave();
-    this.observer = new ResizeObserver(() => this.draw(this.points, this.span));
+    this.observer = new ResizeObserver(() => this.draw(this.points, this.wanted));
     this.observer.observe(this.graphic);
   }
 
   draw(points, span) {
     this.points = points;
-    this.span = span;
+    this.wanted = span;
+    this.span = this.fitting(span);
     const width = this.graphic.clientWidth;
     if (width === 0) return;
     this.end = points.at(-1)?.time ?? Date.now();
-    this.visible = points.filter((point) => point.time >= this.end - span);
+    this.visible = points.filter((point) => point.time >= this.end - this.span);
     this.scale(Math.max(this.floor, ...this.seen()));
     this.width = width;
     this.graphic.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
     this.graphic.replaceChildren(...this.grid(), ...this.lines());
     this.graphic.setAttribute("aria-label", this.describe());
     if (!this.isPointed) this.tell(this.visible.at(-1), false);
+  }
+
+  // As long as is wanted, or shorter while there is less to show.
+  fitting(span) {
+    const age = this.points.length > 1 ? this.points.at(-1).time - this.points[0].time : 0;
+    return Math.min(span, SPANS.find((length) => length >= age) ?? span);
   }
 
   // The next round number above, and how many lines divide it into round parts.
@@ -80,11 +89,11 @@ export class Chart {
       const value = (this.top * i) / this.gridLines;
       const y = Math.round(this.y(value)) + 0.5;
       parts.push(svg("line", { class: i === 0 ? "axis" : "grid", x1: 0, x2: this.width, y1: y, y2: y }));
-      if (i > 0) parts.push(svg("text", { class: "tick", x: 0, y: y + 13 }, this.format(value)));
+      if (i > 0) parts.push(svg("text", { class: "tick", x: 0, y: y + 13 }, round(this.format(value))));
     }
-    const minutes = this.span / 60_000;
+    const ago = (time) => (time < 120_000 ? `${Math.round(time / 1000)} s ago` : `${time / 60_000} min ago`);
     for (const part of [1, 0.5, 0]) {
-      const label = part === 0 ? "now" : `${minutes * part} min ago`;
+      const label = part === 0 ? "now" : ago(this.span * part);
       const anchor = { 1: "start", 0.5: "middle", 0: "end" }[part];
       parts.push(svg("text", { class: "tick", x: this.width * (1 - part), y: HEIGHT - 5, "text-anchor": anchor }, label));
     }
@@ -154,3 +163,6 @@ export class Chart {
     return `${this.title} over the last ${this.span / 60_000} minutes. Now: ${parts.join(", ")}.`;
   }
 }
+
+// Without decimals that tell nothing: `8.00 MiB` is `8 MiB`.
+const round = (text) => text.replace(/\.0+(?=\D|$)/, "");

@@ -9,11 +9,14 @@ const ALL = 10_000;
 // All of a long list is asked for again only so often, ms.
 const PATIENCE_MS = 10_000;
 const LONG = 500;
+// A list up to this length is taken whole, so that it can be sorted; the server knows no order but that of its ids.
+const SHORT = 250;
 
 export class Pager {
-  // `kind`: streams or clients; `words(item)`: what a search looks into; `redraw()`: the page or the search changed.
-  constructor(kind, words, redraw) {
-    Object.assign(this, { kind, words, redraw, start: 0, query: "", all: null, asked: 0 });
+  // `kind`: streams or clients; `words(item)`: what a search looks into; `compare`: the order of short lists and of what
+  // is found; `redraw()`: the page or the search changed.
+  constructor(kind, words, compare, redraw) {
+    Object.assign(this, { kind, words, compare, redraw, start: 0, query: "", all: null, asked: 0 });
   }
 
   search(query) {
@@ -28,14 +31,14 @@ export class Pager {
     this.redraw();
   }
 
-  // The items to show now.
-  async load(api) {
-    if (this.query === "") {
+  // The items to show now, of about `total`.
+  async load(api, total) {
+    if (this.query === "" && total > SHORT) {
       // One more than shown tells whether there is another page.
       const items = (await api.get(`/api/v1/${this.kind}/?start=${this.start}&count=${PAGE + 1}`))[this.kind];
       if (items.length === 0 && this.start > 0) {
         this.start = Math.max(0, this.start - PAGE);
-        return this.load(api);
+        return this.load(api, total);
       }
       this.found = null;
       this.hasMore = items.length > PAGE;
@@ -51,6 +54,7 @@ export class Pager {
       const text = this.words(item).toLowerCase();
       return parts.every((part) => text.includes(part));
     });
+    found.sort(this.compare);
     this.found = found.length;
     this.start = Math.min(this.start, Math.max(0, Math.floor((found.length - 1) / PAGE) * PAGE));
     this.hasMore = found.length > this.start + PAGE;

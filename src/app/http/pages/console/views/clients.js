@@ -9,13 +9,16 @@ import { cell, kindText, rateCell } from "./media.js";
 // The server's error number for a client that it does not have.
 const NO_CLIENT = 2049;
 
+// Those of a stream together, its publisher first, then those that have been there for longest.
+const inOrder = (a, b) => a.url.localeCompare(b.url) || Number(b.publish) - Number(a.publish) || b.alive - a.alive;
+
 export class ClientsView {
   title = "Clients";
 
   constructor(context) {
     this.context = context;
     const words = (client) => [client.ip, client.id, client.url, client.name, client.stream, kindText(client), client.type].join(" ");
-    this.pager = new Pager("clients", words, context.refresh);
+    this.pager = new Pager("clients", words, inOrder, context.refresh);
     this.items = null;
   }
 
@@ -25,8 +28,8 @@ export class ClientsView {
     this.pager.asked = 0;
   }
 
-  async load({ api }) {
-    this.items = await this.pager.load(api);
+  async load({ api, summaries }) {
+    this.items = await this.pager.load(api, summaries.system.conn_srs);
   }
 
   render({ summaries }) {

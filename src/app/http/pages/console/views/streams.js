@@ -21,31 +21,33 @@ import {
 import { nothingLive } from "./overview.js";
 import { Publishers } from "./publishers.js";
 
+const inOrder = (a, b) => streamPath(a).localeCompare(streamPath(b), "en", { numeric: true });
+
 export class StreamsView {
   title = "Streams";
 
   constructor(context) {
     const words = (stream) => [streamPath(stream), vhostName(context, stream.vhost), stream.video?.codec ?? ""].join(" ");
-    this.pager = new Pager("streams", words, context.refresh);
+    this.pager = new Pager("streams", words, inOrder, context.refresh);
     this.frames = new FrameRates();
     this.publishers = new Publishers();
     this.items = null;
   }
 
-  async load({ api }) {
-    this.items = await this.pager.load(api);
+  async load({ api, vhosts }) {
+    this.total = [...vhosts.values()].reduce((sum, vhost) => sum + vhost.streams, 0);
+    this.items = await this.pager.load(api, this.total);
     this.frames.add(this.items);
     await this.publishers.learn(api, this.items);
   }
 
   render(context) {
     if (!this.items) return [h("div", { class: "head" }, h("h1", null, "Streams"))];
-    const total = [...context.vhosts.values()].reduce((sum, vhost) => sum + vhost.streams, 0);
     return [
       h(
         "div",
         { class: "head" },
-        h("h1", null, "Streams", h("span", { class: "total" }, count(total))),
+        h("h1", null, "Streams", h("span", { class: "total" }, count(this.total))),
         this.pager.field("Search streams", "Search by name, app or vhost"),
       ),
       this.items.length > 0 ? this.table(context) : this.empty(),
