@@ -248,27 +248,47 @@ fn the_configuration_is_reloaded() {
 #[test]
 fn many_streams_come_page_by_page() {
     let site = site("");
-    let mut publishers: Vec<Rtmp> = (0..60)
-        .map(|n| publish_raw(&site.server, "live", &format!("camera{n:03}")))
-        .collect();
+    let publish = |numbers: std::ops::Range<u32>| -> Vec<Rtmp> {
+        numbers
+            .map(|n| publish_raw(&site.server, "live", &format!("camera{n:03}")))
+            .collect()
+    };
+    let few = publish(0..60);
     let browser = &site.browser;
     browser.open(&site.url("/console/#/streams"));
-    let rows =
-        |count: usize| browser.wait_for(&format!("document.querySelectorAll('tbody tr').length === {count}"), 15);
+    let rows = |count: usize| {
+        browser.wait_for(&format!("document.querySelectorAll('tbody tr').length === {count}"), 15);
+    };
     rows(25);
     assert!(browser.text("h1").contains("60"));
+    assert!(
+        browser.text("tbody tr:nth-child(25)").contains("camera024"),
+        "a short list is sorted"
+    );
     browser.picture("console-many-light");
-    browser.click(".pager button:last-child");
-    browser.wait_for("/26 – 50/.test(document.querySelector('.pager').innerText)", 10);
-    browser.click(".pager button:last-child");
+    let next = ".pager button:last-child";
+    browser.click(next);
+    browser.wait_for("/26 – 50 of 60/.test(document.querySelector('.pager').innerText)", 10);
+    browser.click(next);
     rows(10);
     assert_eq!(
-        browser.eval("document.querySelector('.pager button:last-child').disabled"),
+        browser.eval(&format!("document.querySelector('{next}').disabled")),
         true
     );
+
+    // Too many for the page to take them all: the server gives a page of them.
+    let many = publish(60..400);
+    browser.wait_for("/400/.test(document.querySelector('h1').innerText)", 15);
+    rows(25);
+    browser.wait_for(
+        "document.querySelector('.pager').innerText.startsWith('51 – 75\\n')",
+        10,
+    );
+    browser.click(next);
+    browser.wait_for("/76 – 100/.test(document.querySelector('.pager').innerText)", 10);
     browser.type_into("input[type=search]", "camera05");
     rows(10);
-    browser.type_into("input[type=search]", "camera051 live");
+    browser.type_into("input[type=search]", "camera351 live");
     rows(1);
     assert_eq!(
         browser.eval("document.activeElement.type"),
@@ -278,7 +298,7 @@ fn many_streams_come_page_by_page() {
     browser.type_into("input[type=search]", "nobody");
     browser.wait_for("/No stream fits/.test(document.getElementById('main').innerText)", 10);
     browser.assert_content();
-    publishers.clear();
+    drop((few, many));
 }
 
 #[test]
