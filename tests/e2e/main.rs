@@ -8,6 +8,7 @@
 mod support;
 
 mod browser_console;
+mod browser_hls;
 mod browser_mpegts;
 mod browser_player;
 mod config_cli;

@@ -12,6 +12,7 @@ use self::policy::Reach;
 use super::exchange::Exchange;
 use super::router::{Handler, Router, Served, redirect_to_folder};
 use super::static_files::{StaticFiles, refuse_method, root};
+use crate::app::config::section::http_remux::Mount;
 use crate::app::config::{Config, directive};
 use crate::core::folder::{self, Entry};
 use crate::kernel::error::Result;
@@ -118,11 +119,19 @@ const ABILITIES: &str = "abilities.json";
 
 fn send_abilities(exchange: &mut Exchange<'_, '_>) -> Result<()> {
     let can = |path: &str| directive::row(path).is_some_and(|row| row.built);
-    let (hls, rtc) = (can("vhost.hls.enabled"), can("rtc_server.enabled"));
+    let abilities = [
+        ("mp4", Mount::new("[vhost]/[app]/[stream].mp4").format().is_ok()),
+        ("hls", can("vhost.hls.enabled")),
+        ("rtc", can("rtc_server.enabled")),
+    ];
+    let members: Vec<String> = abilities
+        .iter()
+        .map(|(name, can)| format!("\"{name}\":{can}"))
+        .collect();
     let head = ResponseHead::new(Status::OK)
         .with("Content-Type", "application/json")
         .with("Cache-Control", "no-cache");
-    exchange.reply(head, format!(r#"{{"hls":{hls},"rtc":{rtc}}}"#).as_bytes())
+    exchange.reply(head, format!("{{{}}}", members.join(",")).as_bytes())
 }
 
 fn send(exchange: &mut Exchange<'_, '_>, file: &File, reach: Reach) -> Result<()> {

@@ -13,31 +13,34 @@ const FIELDS = ["vhost", "app", "stream", "server", "port"];
 
 const wanted = readLink(location);
 let session = null;
+let abilities = {};
 const statistics = new Statistics(video, find("statistics"));
 
 async function main() {
   setUpAppearance(find("appearance"));
-  offerProtocols(["flv", "ws-flv", "mp4"]);
+  offerProtocols();
   listen();
   fillFields();
   show("idle");
   find("console").href = `../console/`;
   if (wanted.isAutomatic) play();
-  const abilities = await askAbilities();
-  if (abilities?.hls || wanted.protocol === "hls") offerProtocols(["flv", "ws-flv", "mp4", "hls"]);
+  abilities = await askAbilities();
+  offerProtocols();
 }
 
-// What the server can do; nothing where it is another one that does not tell.
+// What the server can do; nothing where it does not tell.
 async function askAbilities() {
   try {
     const answer = await fetch("abilities.json", { credentials: "omit" });
-    return answer.ok ? await answer.json() : null;
+    return answer.ok ? await answer.json() : {};
   } catch {
-    return null;
+    return {};
   }
 }
 
-function offerProtocols(names) {
+// Those that every server has, those that this one has, and what a link asks for.
+function offerProtocols() {
+  const names = ["flv", "ws-flv", ...["mp4", "hls"].filter((name) => abilities[name] || name === wanted.protocol)];
   const choices = names.map((name) =>
     h(
       "label",
@@ -68,6 +71,7 @@ function listen() {
     find("url-hint").hidden = Boolean(parts);
     if (!parts) return;
     Object.assign(wanted, parts);
+    if (!document.querySelector(`input[name=protocol][value=${wanted.protocol}]`)) offerProtocols();
     fillFields("url");
   };
   for (const name of FIELDS) {

@@ -28,7 +28,10 @@ class VideoPlayer {
       this.events.onTracks({});
     });
     listen("ended", () => this.fail(notLive()));
-    listen("error", () => this.explain());
+    listen("error", () => {
+      // A player that is being taken down complains of having nothing to play.
+      if (this.video.error && this.video.src) this.explain();
+    });
     this.timer = setInterval(() => this.tick(), TICK_MS);
     this.load();
   }
@@ -41,8 +44,7 @@ class VideoPlayer {
     this.edge.tick();
   }
 
-  async explain() {
-    const reason = this.video.error?.message;
+  async explain(reason = this.video.error?.message) {
     this.fail((await probe(this.url)) ?? undecodable(reason));
   }
 
@@ -64,22 +66,30 @@ class VideoPlayer {
 
 export class Mp4Player extends VideoPlayer {}
 
+// hls.js first, where the site has it: it says more of what goes wrong, and plays more, than most browsers do.
 export class HlsPlayer extends VideoPlayer {
   load() {
-    if (this.video.canPlayType(HLS_TYPE)) {
-      this.video.src = this.url;
-      return;
-    }
-    this.loadScript().catch((problem) => this.fail(problem));
+    this.loadScript()
+      .catch(() => null)
+      .then((Hls) => {
+        if (this.isStopped) return;
+        if (Hls?.isSupported()) this.attach(Hls);
+        else if (this.video.canPlayType(HLS_TYPE)) this.video.src = this.url;
+        else this.fail(noHls());
+      });
   }
 
   async loadScript() {
+    // Browsers without it, on phones mostly, play HLS by themselves.
+    if (!globalThis.MediaSource) return null;
     if (!globalThis.Hls) await insertScript(HLS_SCRIPT);
-    if (this.isStopped) return;
-    if (!globalThis.Hls?.isSupported()) throw noHls();
-    this.hls = new globalThis.Hls({ enableWorker: false });
+    return globalThis.Hls;
+  }
+
+  attach(Hls) {
+    this.hls = new Hls({ enableWorker: false });
     this.hls.on("hlsError", (_, data) => {
-      if (data.fatal) this.explain();
+      if (data.fatal) this.explain(data.details);
     });
     this.hls.loadSource(this.url);
     this.hls.attachMedia(this.video);
@@ -102,7 +112,7 @@ function insertScript(address) {
     const script = document.createElement("script");
     script.src = address;
     script.onload = resolve;
-    script.onerror = () => reject(noHls());
+    script.onerror = reject;
     document.head.append(script);
   });
 }
