@@ -16,6 +16,7 @@ mod connect;
 mod fuzz_corpus;
 mod gop_cache;
 mod gstreamer;
+mod hls;
 mod hostile;
 mod http_api;
 mod http_hooks;

@@ -3,6 +3,7 @@
 pub mod amf;
 pub mod browser;
 pub mod bystander;
+pub mod callbacks;
 pub mod clients;
 pub mod flv;
 pub mod media;

@@ -168,3 +168,16 @@ fn the_console_is_on_the_port_of_the_api_too() {
     })
     .unwrap();
 }
+
+#[test]
+fn a_page_of_another_port_may_log_in() {
+    with_site("pages-login", |site| {
+        let allowed = |wanted: &str| {
+            let fields = format!("Host: a\r\nOrigin: http://a:8080\r\nAccess-Control-Request-Headers: {wanted}\r\n");
+            let answer = site.ask(&format!("OPTIONS /api/v1/versions HTTP/1.1\r\n{fields}\r\n"));
+            answer.field("Access-Control-Allow-Headers").map(str::to_owned)
+        };
+        assert_eq!(allowed("x-mine, authorization").as_deref(), Some("*, Authorization"));
+        assert_eq!(allowed("x-mine").as_deref(), Some("*"));
+    });
+}
