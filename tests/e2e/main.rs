@@ -7,6 +7,10 @@
 
 mod support;
 
+mod browser_console;
+mod browser_hls;
+mod browser_mpegts;
+mod browser_player;
 mod config_cli;
 mod connect;
 mod fuzz_corpus;

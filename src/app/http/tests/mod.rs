@@ -3,6 +3,7 @@
 mod api;
 mod connections;
 mod files;
+mod pages;
 
 use std::fs;
 use std::net::SocketAddr;
