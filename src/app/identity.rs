@@ -13,6 +13,8 @@ pub struct Identity {
     pub server: String,
     /// New at each start.
     pub service: String,
+    /// The working folder, which relative paths begin at.
+    pub folder: String,
 }
 
 impl Identity {
@@ -26,6 +28,7 @@ impl Identity {
         Identity {
             server,
             service: ContextId::generate().to_string(),
+            folder: std::env::current_dir().map_or_else(|_| ".".into(), |folder| folder.display().to_string()),
         }
     }
 }

@@ -3,12 +3,14 @@
 pub mod cli;
 pub mod clients;
 pub mod config;
+pub mod hls;
 pub mod hooks;
 pub mod http;
 pub mod identity;
 pub mod listener;
 pub mod monitor;
 pub mod pithy;
+pub mod recording;
 pub mod rtmp;
 
 pub mod server;

@@ -9,11 +9,13 @@ use std::time::Duration;
 use super::clients::{ClientTable, Entry};
 use super::config::section::vhost::Vhost;
 use super::config::{Config, Origin};
+use super::hls::HlsStreams;
 use super::hooks::Hooks;
 use super::http::{self, Http};
 use super::identity::Identity;
 use super::listener::Listener;
 use super::pithy::Turn;
+use super::recording::Recordings;
 use super::rtmp;
 use super::source::SourceTable;
 use super::stat::{self, ReloadState, Statistics};
@@ -49,6 +51,10 @@ pub struct Server {
     pub identity: Identity,
     /// The HTTP callbacks.
     pub hooks: Hooks,
+    /// Streams as HLS.
+    pub hls: HlsStreams,
+    /// What is being written to files.
+    pub recordings: Recordings,
     origin: Origin,
     listeners: RefCell<HashMap<SocketAddr, Listener>>,
     quit: Cell<Option<Quit>>,
@@ -91,6 +97,8 @@ impl Server {
             stat: Rc::default(),
             identity,
             hooks: Hooks::default(),
+            hls: HlsStreams::default(),
+            recordings: Recordings::default(),
             origin,
             listeners: RefCell::default(),
             quit: Cell::new(None),
@@ -143,8 +151,15 @@ impl Server {
     fn tell_ends(&self) {
         let deadline = Moment::after(LAST_CALLS);
         self.clients.kick_all();
-        if !self.clients.wait_empty(deadline) || !self.hooks.wait_told(deadline) {
-            log::warn!("the end of some clients is not told, it took more than {LAST_CALLS:?}");
+        if !self.clients.wait_empty(deadline) {
+            log::warn!("some clients have not ended after {LAST_CALLS:?}");
+        }
+        if !self.recordings.wait_finished(Moment::after(LAST_CALLS)) {
+            log::warn!("some recordings are not finished, the disk took more than {LAST_CALLS:?}");
+        }
+        self.hls.dispose_all();
+        if !self.hooks.wait_told(Moment::after(LAST_CALLS)) {
+            log::warn!("some callback servers are not told of the end, it took more than {LAST_CALLS:?}");
         }
     }
 
@@ -164,6 +179,7 @@ impl Server {
     fn clean_up(&self) {
         loop {
             coroutine::sleep(CLEANUP);
+            self.hls.dispose_idle();
             let removed = self.sources.remove_idle();
             if removed > 0 {
                 log::debug!("removed {removed} idle sources, {} are left", self.sources.len());

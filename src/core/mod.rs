@@ -11,6 +11,7 @@ pub mod id;
 pub mod limits;
 pub mod log_file;
 pub mod offload;
+pub mod output;
 pub mod process;
 mod reactor;
 pub mod runtime;

@@ -5,13 +5,14 @@
 
 mod answer;
 mod body;
+mod notify;
 
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 
-pub use self::body::Traffic;
-use self::body::{CloseBody, ConnectBody, PlayBody, PublishBody, Who};
+pub use self::body::{HlsSegment, Traffic};
+use self::body::{Said, Who};
 use crate::app::config::section::vhost::Vhost;
 use crate::app::http::client::{self, Timeouts};
 use crate::app::server::Server;
@@ -39,6 +40,10 @@ pub enum Event {
     Play,
     /// It played, and no longer does.
     Stop,
+    /// A file of what it publishes is complete.
+    Dvr,
+    /// An HLS segment of what it publishes is complete.
+    Hls,
 }
 
 impl Event {
@@ -51,8 +56,23 @@ impl Event {
             Event::Unpublish => "on_unpublish",
             Event::Play => "on_play",
             Event::Stop => "on_stop",
+            Event::Dvr => "on_dvr",
+            Event::Hls => "on_hls",
         }
     }
+}
+
+/// What there is to tell beside who did it.
+#[derive(Clone, Copy, Debug)]
+pub enum Details<'a> {
+    /// Nothing.
+    None,
+    /// Of [`Event::Close`].
+    Traffic(Traffic),
+    /// Of [`Event::Dvr`]: the file, as configured.
+    File(&'a str),
+    /// Of [`Event::Hls`].
+    Segment(HlsSegment<'a>),
 }
 
 /// What all calls of the server share.
@@ -117,7 +137,7 @@ impl Caller {
     /// [`crate::kernel::error_code::ErrorCode::HttpResponseData`],
     /// [`crate::kernel::error_code::ErrorCode::HttpResponseCode`].
     pub fn ask(&self, event: Event, subject: &Subject) -> Result<()> {
-        let Some(call) = self.prepare(event, subject, Traffic::default()) else {
+        let Some(call) = self.prepare(event, subject, Details::None) else {
             return Ok(());
         };
         // What this client did before must have arrived.
@@ -128,8 +148,8 @@ impl Caller {
     }
 
     /// Tells the end of something; failures are warnings. Yields when very many ends are being told.
-    pub fn tell(&self, event: Event, subject: &Subject, traffic: Traffic) {
-        let (Some(call), Some(server)) = (self.prepare(event, subject, traffic), self.server.upgrade()) else {
+    pub fn tell(&self, event: Event, subject: &Subject, details: Details<'_>) {
+        let (Some(call), Some(server)) = (self.prepare(event, subject, details), self.server.upgrade()) else {
             return;
         };
         let last = self.last.take();
@@ -157,7 +177,7 @@ impl Caller {
     }
 
     /// `None` when nobody is to be called.
-    fn prepare(&self, event: Event, subject: &Subject, traffic: Traffic) -> Option<Call> {
+    fn prepare(&self, event: Event, subject: &Subject, details: Details<'_>) -> Option<Call> {
         let server = self.server.upgrade()?;
         let now = server.config().vhost(&subject.url.vhost);
         let urls = now.as_ref().unwrap_or(&subject.vhost).http_hooks.urls(event).to_vec();
@@ -168,44 +188,23 @@ impl Caller {
         let ip = subject.ip.to_canonical().to_string();
         let stream_url = subject.url.stream_url();
         let stream_id = server.stat.stream_by_url(&stream_url).map(|stream| stream.id.clone());
-        let url = &subject.url;
-        let who = Who {
-            server_id: &server.identity.server,
-            service_id: &server.identity.service,
-            action: event.name(),
-            client_id: self.client.as_str(),
-            ip: &ip,
-            vhost: &url.vhost,
-            app: &url.app,
+        let said = Said {
+            who: Who {
+                server_id: &server.identity.server,
+                service_id: &server.identity.service,
+                action: event.name(),
+                client_id: self.client.as_str(),
+                ip: &ip,
+                vhost: &subject.url.vhost,
+                app: &subject.url.app,
+            },
+            url: &subject.url,
+            page_url: &subject.page_url,
+            cwd: &server.identity.folder,
+            stream_url: &stream_url,
+            stream_id: stream_id.as_deref(),
         };
-        let (stream, stream_id) = (&url.stream, stream_id.as_deref());
-        let body = match event {
-            Event::Connect => body::json(&ConnectBody {
-                who,
-                stream,
-                param: &url.param,
-                tc_url: &url.tc_url,
-                page_url: &subject.page_url,
-            }),
-            Event::Close => body::json(&CloseBody { who, traffic }),
-            Event::Publish | Event::Unpublish | Event::Stop => body::json(&PublishBody {
-                who,
-                tc_url: &url.tc_url,
-                stream,
-                param: &url.param,
-                stream_url: &stream_url,
-                stream_id,
-            }),
-            Event::Play => body::json(&PlayBody {
-                who,
-                stream,
-                tc_url: &url.tc_url,
-                param: &url.param,
-                page_url: &subject.page_url,
-                stream_url: &stream_url,
-                stream_id,
-            }),
-        };
+        let body = said.body(event, details);
         Some(Call {
             event,
             urls,

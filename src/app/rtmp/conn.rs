@@ -10,7 +10,7 @@ use super::socket::Socket;
 use super::{play, publish};
 use crate::app::cli;
 use crate::app::clients::Entry;
-use crate::app::hooks::{Caller, Event, Subject, Traffic};
+use crate::app::hooks::{Caller, Details, Event, Subject, Traffic};
 use crate::app::server::Server;
 use crate::app::source::Source;
 use crate::app::stat::{self, ClientKind, NewClient};
@@ -170,6 +170,7 @@ impl Conn<'_> {
             vhost: subject.vhost.clone(),
             client: self.enter(connect, &subject.url, kind, before),
             subject,
+            server: self.server.clone(),
             caller: self.caller.clone(),
         };
         let source = self
@@ -257,7 +258,7 @@ impl Conn<'_> {
                 send_bytes: self.stream.sent_bytes(),
                 recv_bytes: self.stream.received_bytes(),
             };
-            self.caller.tell(Event::Close, subject, traffic);
+            self.caller.tell(Event::Close, subject, Details::Traffic(traffic));
         }
     }
 

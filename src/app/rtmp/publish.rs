@@ -11,10 +11,12 @@ use crate::app::cli;
 use crate::app::config::section::publish::Publish;
 use crate::app::hooks::Event;
 use crate::app::pithy::{Progress, Turn};
+use crate::app::recording;
 use crate::app::source::{Publication, Source};
 use crate::app::stat::Publishing;
 use crate::core::clock::Moment;
 use crate::core::coroutine;
+use crate::core::id::ContextId;
 use crate::core::tcp::TcpStream;
 use crate::kernel::error::{Error, Result, Wrap};
 use crate::kernel::error_code::ErrorCode;
@@ -61,10 +63,27 @@ pub(super) fn serve(
             return Err(busy.wrap("acquire publish"));
         }
     };
-    let ended = take(session, stream, request, publication, kind, turn, interval);
+    let ended = match recording::begin(&publisher(request, source)) {
+        Ok(()) => take(session, stream, request, publication, kind, turn, interval),
+        Err(refused) => {
+            drop(publication);
+            let _ = session.reject(&StatusCode::PublishBadName, "the stream cannot be recorded");
+            Err(refused)
+        }
+    };
     // The name is free by now: the next publisher does not wait for this call.
     request.tell(Event::Unpublish);
     ended
+}
+
+fn publisher(request: &Request, source: &Rc<Source>) -> recording::Publisher {
+    recording::Publisher {
+        server: Rc::downgrade(&request.server),
+        subject: request.subject.clone(),
+        vhost: request.vhost.clone(),
+        id: ContextId::current(),
+        source: source.clone(),
+    }
 }
 
 fn take(

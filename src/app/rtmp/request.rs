@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use crate::app::config::section::vhost::Vhost;
-use crate::app::hooks::{Caller, Event, Subject, Traffic};
+use crate::app::hooks::{Caller, Details, Event, Subject};
+use crate::app::server::Server;
 use crate::app::stat;
 use crate::kernel::error::Result;
 
@@ -15,6 +16,8 @@ pub struct Request {
     pub vhost: Rc<Vhost>,
     /// The client in the statistics.
     pub client: stat::Entry,
+    /// The server.
+    pub server: Rc<Server>,
     /// The connection's callbacks.
     pub caller: Rc<Caller>,
 }
@@ -30,6 +33,6 @@ impl Request {
 
     /// Tells the callback servers; see [`Caller::tell`]. Yields.
     pub fn tell(&self, event: Event) {
-        self.caller.tell(event, &self.subject, Traffic::default());
+        self.caller.tell(event, &self.subject, Details::None);
     }
 }

@@ -7,11 +7,24 @@ use std::cell::Cell;
 pub struct Cursor {
     /// The next message to send.
     pub next: Cell<u64>,
+    /// Whether somebody plays; what only follows a publication keeps no stream alive and is no viewer.
+    pub plays: bool,
 }
 
 impl Cursor {
-    /// A consumer that begins with message `next`.
+    /// A player that begins with message `next`.
     pub fn at(next: u64) -> Self {
-        Cursor { next: Cell::new(next) }
+        Cursor {
+            next: Cell::new(next),
+            plays: true,
+        }
+    }
+
+    /// The same for one that follows without playing.
+    pub fn following(next: u64) -> Self {
+        Cursor {
+            plays: false,
+            ..Cursor::at(next)
+        }
     }
 }

@@ -53,7 +53,12 @@ impl Place {
 
     /// Joins the source with message `number`; `waiter` is who learns that a batch is due.
     pub fn join_with(source: &Rc<Source>, number: u64, waiter: Rc<Waiter>) -> Self {
-        let cursor = Rc::new(Cursor::at(number));
+        Self::join_as(source, Cursor::at(number), waiter)
+    }
+
+    /// Joins the source where `cursor` stands; `waiter` is who learns that a batch is due.
+    pub fn join_as(source: &Rc<Source>, cursor: Cursor, waiter: Rc<Waiter>) -> Self {
+        let cursor = Rc::new(cursor);
         source.add_cursor(&cursor);
         Place {
             source: source.clone(),

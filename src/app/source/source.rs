@@ -36,6 +36,8 @@ pub struct Source {
     state: RefCell<State>,
     play: RefCell<Rc<Play>>,
     publisher: Cell<Option<ContextId>>,
+    /// Where the newest publication ended.
+    last_message: RefCell<Rc<PublicationEnd>>,
     cursors: RefCell<Vec<Rc<Cursor>>>,
     views: Views,
     courier: Rc<Courier>,
@@ -144,6 +146,7 @@ impl Source {
             state: RefCell::new(state),
             play: RefCell::new(play),
             publisher: Cell::new(None),
+            last_message: RefCell::default(),
             cursors: RefCell::new(Vec::new()),
             views: Views::default(),
             courier: Rc::default(),
@@ -170,7 +173,7 @@ impl Source {
 
     /// How many play.
     pub fn consumer_count(&self) -> usize {
-        self.cursors.borrow().len()
+        self.cursors.borrow().iter().filter(|cursor| cursor.plays).count()
     }
 
     /// Messages in the GOP cache, for logs.
@@ -223,6 +226,7 @@ impl Source {
             return Err(Error::new(ErrorCode::StreamBusy, text));
         }
         self.publisher.set(Some(ContextId::current()));
+        self.last_message.take();
         self.idle_since.set(Moment::now());
         Ok(Publication { source: self.clone() })
     }
@@ -242,6 +246,11 @@ impl Source {
         // While the cache was off, the GOP's beginning may have been forgotten.
         gop.filter(|start| *start >= state.journal.first())
             .unwrap_or(state.journal.end())
+    }
+
+    /// Where the running publication begins, and what will tell its end.
+    pub(super) fn publication(&self) -> (u64, Rc<PublicationEnd>) {
+        (self.state.borrow().begin, self.last_message.borrow().clone())
     }
 
     pub(super) fn courier(&self) -> &Rc<Courier> {
@@ -462,6 +471,9 @@ fn effective_jitter(play: &Play, atc: bool) -> TimeJitter {
     if atc { TimeJitter::Off } else { play.time_jitter }
 }
 
+/// The number of the message after a publication's last one, once it has ended.
+pub(super) type PublicationEnd = Cell<Option<u64>>;
+
 /// The right to publish a stream; dropping it ends the publication.
 pub struct Publication {
     source: Rc<Source>,
@@ -499,6 +511,7 @@ impl Drop for Publication {
         let mut state = self.source.state.borrow_mut();
         state.gop.clear();
         state.begin = state.journal.end();
+        self.source.last_message.borrow().set(Some(state.begin));
         state.atc = play.atc;
         state.clock.set_jitter(effective_jitter(&play, play.atc));
         if !play.reduce_sequence_header {

@@ -14,6 +14,9 @@ pub struct HttpHooks {
     on_unpublish: Vec<String>,
     on_play: Vec<String>,
     on_stop: Vec<String>,
+    on_dvr: Vec<String>,
+    on_hls: Vec<String>,
+    on_hls_notify: Vec<String>,
 }
 
 impl HttpHooks {
@@ -26,6 +29,17 @@ impl HttpHooks {
             on_unpublish: hooks.texts("on_unpublish"),
             on_play: hooks.texts("on_play"),
             on_stop: hooks.texts("on_stop"),
+            on_dvr: hooks.texts("on_dvr"),
+            on_hls: hooks.texts("on_hls"),
+            on_hls_notify: hooks.texts("on_hls_notify"),
+        }
+    }
+
+    /// The templates of what is fetched when an HLS segment is complete; none when callbacks are disabled.
+    pub fn notify_urls(&self) -> &[String] {
+        match self.enabled {
+            true => &self.on_hls_notify,
+            false => &[],
         }
     }
 
@@ -39,6 +53,8 @@ impl HttpHooks {
             Event::Unpublish => &self.on_unpublish,
             Event::Play => &self.on_play,
             Event::Stop => &self.on_stop,
+            Event::Dvr => &self.on_dvr,
+            Event::Hls => &self.on_hls,
         }
     }
 }

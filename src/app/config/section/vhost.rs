@@ -1,5 +1,8 @@
 //! A virtual host: the settings of the streams under one name.
 
+use std::rc::Rc;
+
+use super::hls::Hls;
 use super::http_hooks::HttpHooks;
 use super::http_remux::HttpRemux;
 use super::http_static::HttpStatic;
@@ -45,6 +48,8 @@ pub struct Vhost {
     pub http_static: HttpStatic,
     /// Live streams that are served over HTTP.
     pub http_remux: HttpRemux,
+    /// Streams as HLS files.
+    pub hls: Rc<Hls>,
 }
 
 impl Vhost {
@@ -69,6 +74,7 @@ impl Vhost {
             http_hooks: HttpHooks::read(&vhost.section("http_hooks")),
             http_static: HttpStatic::read(name, &vhost.section("http_static")),
             http_remux: HttpRemux::read(&vhost.section("http_remux")),
+            hls: Rc::new(Hls::read(&vhost.section("hls"))),
         }
     }
 }

@@ -21,57 +21,57 @@ rows! {
         "Delete segments that left the window";
     "vhost.dash.dash_dispose"          Seconds   "120"      own   reload  Live "5+" unbuilt
         "Delete all files when idle this long" "0: never";
-    "vhost.hls"                        Block     "-"        none  reload  Live "1+" unbuilt
+    "vhost.hls"                        Block     "-"        none  reload  Live "1+" built
         "HLS section";
-    "vhost.hls.enabled"                Flag      "off"      own   reload  Live "1+" unbuilt
+    "vhost.hls.enabled"                Flag      "off"      own   reload  Live "1+" built
         "Make HLS files" "clash with enabled http_remux mount .ts";
-    "vhost.hls.hls_fragment"           FractionalSeconds "10"       own   reload  Live "1+" unbuilt
+    "vhost.hls.hls_fragment"           FractionalSeconds "10"       own   reload  Live "1+" built
         "Target segment length";
-    "vhost.hls.hls_td_ratio"           Float     "1.0"      own   reload  Live "2+" unbuilt
+    "vhost.hls.hls_td_ratio"           Float     "1.0"      own   reload  Live "2+" built
         "Cut at keyframe after fragment × ratio";
-    "vhost.hls.hls_aof_ratio"          Float     "2.1"      own   reload  Live "2+" unbuilt
+    "vhost.hls.hls_aof_ratio"          Float     "2.1"      own   reload  Live "2+" built
         "Cut pure audio at fragment × ratio";
-    "vhost.hls.hls_window"             FractionalSeconds "60"       own   reload  Live "1+" unbuilt
+    "vhost.hls.hls_window"             FractionalSeconds "60"       own   reload  Live "1+" built
         "Playlist span";
-    "vhost.hls.hls_on_error"           Text      "continue" own   reload  Live "1+" unbuilt
+    "vhost.hls.hls_on_error"           Text      "continue" own   reload  Live "1+" built
         "ignore, disconnect or continue on failure" "continue also accepts odd codecs";
-    "vhost.hls.hls_path"               Text      "./objs/nginx/html" own   reload  Live "1+" unbuilt
+    "vhost.hls.hls_path"               Text      "./objs/nginx/html" own   reload  Live "1+" built
         "Output folder";
-    "vhost.hls.hls_m3u8_file"          Text      "[app]/[stream].m3u8" own   reload  Live "2+" unbuilt
+    "vhost.hls.hls_m3u8_file"          Text      "[app]/[stream].m3u8" own   reload  Live "2+" built
         "Playlist name template" "vars [vhost] [app] [stream]";
-    "vhost.hls.hls_ts_file"            Text      "[app]/[stream]-[seq].ts" own   reload  Live "2+" unbuilt
+    "vhost.hls.hls_ts_file"            Text      "[app]/[stream]-[seq].ts" own   reload  Live "2+" built
         "Segment name template" "time vars, [seq] [timestamp] [duration]";
-    "vhost.hls.hls_entry_prefix"       Text      "-"        own   reload  Live "2+" unbuilt
+    "vhost.hls.hls_entry_prefix"       Text      "-"        own   reload  Live "2+" built
         "Prefix for segment URLs in playlist" ["http://cdn.example.com"];
-    "vhost.hls.hls_acodec"             Text      "aac"      own   reload  Live "2+" unbuilt
+    "vhost.hls.hls_acodec"             Text      "aac"      own   reload  Live "2+" built
         "Audio codec declared at start" "aac mp3 an";
-    "vhost.hls.hls_vcodec"             Text      "h264"     own   reload  Live "2+" unbuilt
+    "vhost.hls.hls_vcodec"             Text      "h264"     own   reload  Live "2+" built
         "Video codec declared at start" "h264 h265 vn";
-    "vhost.hls.hls_cleanup"            Flag      "on"       own   reload  Live "2+" unbuilt
+    "vhost.hls.hls_cleanup"            Flag      "on"       own   reload  Live "2+" built
         "Delete segments that left the window";
-    "vhost.hls.hls_dispose"            Seconds   "120"      own   reload  Live "2+" unbuilt
+    "vhost.hls.hls_dispose"            Seconds   "120"      own   reload  Live "2+" built
         "Delete all files when idle this long" "0: never";
-    "vhost.hls.hls_wait_keyframe"      Flag      "on"       own   reload  Live "2+" unbuilt
+    "vhost.hls.hls_wait_keyframe"      Flag      "on"       own   reload  Live "2+" built
         "Cut only at keyframes";
-    "vhost.hls.hls_ts_floor"           Flag      "off"      own   reload  Live "2+" unbuilt
+    "vhost.hls.hls_ts_floor"           Flag      "off"      own   reload  Live "2+" built
         "Align segment names to fragment grid" "changes timestamp vars and seq";
-    "vhost.hls.hls_nb_notify"          Int       "64"       own   reload  Live "2+" unbuilt
+    "vhost.hls.hls_nb_notify"          Int       "64"       own   reload  Live "2+" built
         "Max bytes read from on_hls_notify reply";
-    "vhost.hls.hls_ctx"                Flag      "on"       own   reload  Live "5+" unbuilt
+    "vhost.hls.hls_ctx"                Flag      "on"       own   reload  Live "5+" built
         "Give each HLS player a session" "master playlist with hls_ctx";
-    "vhost.hls.hls_ts_ctx"             Flag      "on"       own   reload  Live "5+" unbuilt
+    "vhost.hls.hls_ts_ctx"             Flag      "on"       own   reload  Live "5+" built
         "Add session id to segment URLs" "needs hls_ctx";
-    "vhost.hls.hls_keys"               FlagUnlessOff "off"      own   reload  Live "3+" unbuilt
+    "vhost.hls.hls_keys"               FlagUnlessOff "off"      own   reload  Live "3+" built
         "AES-128 encrypt segments" "on with any text but off";
-    "vhost.hls.hls_fragments_per_key"  Int       "5"        own   reload  Live "3+" unbuilt
+    "vhost.hls.hls_fragments_per_key"  Int       "5"        own   reload  Live "3+" built
         "Segments per key";
-    "vhost.hls.hls_key_file"           Text      "[app]/[stream]-[seq].key" own   reload  Live "3+" unbuilt
+    "vhost.hls.hls_key_file"           Text      "[app]/[stream]-[seq].key" own   reload  Live "3+" built
         "Key file name template";
-    "vhost.hls.hls_key_file_path"      Text      "(hls_path)" own   reload  Live "3+" unbuilt
+    "vhost.hls.hls_key_file_path"      Text      "(hls_path)" own   reload  Live "3+" built
         "Folder of key files" ["./objs/nginx/html"];
-    "vhost.hls.hls_key_url"            Text      "(hls_path)" own   reload  Live "3+" unbuilt
+    "vhost.hls.hls_key_url"            Text      "(hls_path)" own   reload  Live "3+" built
         "URL prefix of key in playlist" "end it with a slash" ["https://keys.example.com/"];
-    "vhost.hls.hls_dts_directly"       Flag      "on"       own   reload  Live "3+" unbuilt
+    "vhost.hls.hls_dts_directly"       Flag      "on"       own   reload  Live "3+" built
         "Use stream dts in TS unchanged" "new streams";
     "vhost.hls.hls_storage"            Text      "-"        none  restart Removed "2" built
         "Old RAM/disk choice" "accepted with warning, ignored";

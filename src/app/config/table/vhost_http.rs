@@ -45,9 +45,9 @@ rows! {
         "URLs called after play ends" ["http://127.0.0.1:8085/api/v1/sessions"];
     "vhost.http_hooks.on_dvr"          List      "-"        own   reload  Live "2+" unbuilt
         "URLs called per finished DVR file" ["http://127.0.0.1:8085/api/v1/dvrs"];
-    "vhost.http_hooks.on_hls"          List      "-"        own   reload  Live "2+" unbuilt
+    "vhost.http_hooks.on_hls"          List      "-"        own   reload  Live "2+" built
         "URLs called per finished HLS segment" ["http://127.0.0.1:8085/api/v1/hls"];
-    "vhost.http_hooks.on_hls_notify"   List      "-"        own   reload  Live "2+" unbuilt
+    "vhost.http_hooks.on_hls_notify"   List      "-"        own   reload  Live "2+" built
         "URL fetched per finished HLS segment" "variables [server_id] [service_id] [app] [stream] [ts_url] [param]" ["http://127.0.0.1:8085/api/v1/hls/[server_id]/[app]/[stream]/[ts_url][param]"];
     "vhost.exec"                       Block     "-"        none  reload  Live "3+" unbuilt
         "Run commands on publish";

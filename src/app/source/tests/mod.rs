@@ -20,6 +20,7 @@ use crate::kernel::frame::{Frame, Kind};
 use crate::protocol::rtmp::chunk::{Decoder, Message};
 
 mod delivery;
+mod follower;
 
 const CHUNK: usize = 4096;
 const AT_ONCE: MergedWrite = MergedWrite {
