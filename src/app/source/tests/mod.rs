@@ -182,7 +182,7 @@ fn flv_players_have_their_own_zero_too() {
     run(|| {
         let (source, publication) = source(play());
         let mut waiting = FlvConsumer::join(&source);
-        assert_eq!(waiting.guess_tracks(), None);
+        assert_eq!(Tracks::guess(&waiting.place, |_| true), None);
         headers(&publication);
         for frame in [
             video(1000, true, 10),
@@ -205,7 +205,7 @@ fn flv_players_have_their_own_zero_too() {
 
         let mut deaf = FlvConsumer::join(&source);
         assert_eq!(
-            deaf.guess_tracks(),
+            Tracks::guess(&deaf.place, |_| true),
             Some(Tracks {
                 audio: true,
                 video: true
