@@ -21,6 +21,7 @@ use crate::protocol::rtmp::chunk::{Decoder, Message};
 
 mod delivery;
 mod follower;
+mod views;
 
 const CHUNK: usize = 4096;
 const AT_ONCE: MergedWrite = MergedWrite {
