@@ -327,7 +327,6 @@ fn variables_are_warned_about_once() {
         "environment variable SRS_LISTEN: the port of \"99999\" is above 65535 and will fail to open",
         "environment variable SRS_VHOST_CHUNK_SIZE: chunk_size 64 is below 128 and taken as that",
         "environment variable SRS_VHOST_PLAY_GOP_CACHE: \"no\" is neither on nor off; vhost.play.gop_cache is taken as on",
-        "environment variable SRS_VHOST_HLS_ENABLED: \"vhost.hls\" is not built into this server yet and has no effect",
         "environment variable SRS_VHOST_HLS_HLS_FRAGMENT: \"5s\" is not a plain number of seconds; \
          vhost.hls.hls_fragment is taken as 5",
     ];

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::clients::{ClientTable, Entry};
 use super::config::section::vhost::Vhost;
 use super::config::{Config, Origin};
+use super::hds::HdsStreams;
 use super::hls::HlsStreams;
 use super::hooks::Hooks;
 use super::http::{self, Http};
@@ -51,6 +52,8 @@ pub struct Server {
     pub identity: Identity,
     /// The HTTP callbacks.
     pub hooks: Hooks,
+    /// Streams as HDS.
+    pub hds: HdsStreams,
     /// Streams as HLS.
     pub hls: HlsStreams,
     /// What is being written to files.
@@ -97,6 +100,7 @@ impl Server {
             stat: Rc::default(),
             identity,
             hooks: Hooks::default(),
+            hds: HdsStreams::default(),
             hls: HlsStreams::default(),
             recordings: Recordings::default(),
             origin,
@@ -133,6 +137,8 @@ impl Server {
         self.open_listeners().wrap("listen")?;
         let cleaner = self.clone();
         coroutine::spawn("clean up sources", move || cleaner.clean_up());
+        let viewers = self.clone();
+        coroutine::spawn("HLS sessions", move || viewers.hls.watch());
         coroutine::spawn("monitor", super::monitor::run);
         let statistics = self.stat.clone();
         coroutine::spawn("statistics", move || stat::run(&statistics));
@@ -157,6 +163,7 @@ impl Server {
         if !self.recordings.wait_finished(Moment::after(LAST_CALLS)) {
             log::warn!("some recordings are not finished, the disk took more than {LAST_CALLS:?}");
         }
+        self.hls.sessions.end_all();
         self.hls.dispose_all();
         if !self.hooks.wait_told(Moment::after(LAST_CALLS)) {
             log::warn!("some callback servers are not told of the end, it took more than {LAST_CALLS:?}");
@@ -180,6 +187,7 @@ impl Server {
         loop {
             coroutine::sleep(CLEANUP);
             self.hls.dispose_idle();
+            self.hds.forget_idle();
             let removed = self.sources.remove_idle();
             if removed > 0 {
                 log::debug!("removed {removed} idle sources, {} are left", self.sources.len());

@@ -91,6 +91,10 @@ pub const LIVE_SCRATCH_BYTES: usize = 1 << 20;
 pub const HTTP_FLV_SCAN_BYTES: u64 = 2 << 20;
 /// The body of an answer that we get as an HTTP client, bytes.
 pub const HTTP_ANSWER_BYTES: usize = 1 << 20;
+/// Players of HLS that have a session; those above play without one.
+pub const HLS_SESSIONS: usize = 65_536;
+/// A playlist that is read into memory to be given the player's session, bytes; larger ones are sent as they are.
+pub const HLS_PLAYLIST_BYTES: u64 = 1 << 20;
 /// Ends of clients that are being told to callback servers at one time; beyond, clients wait for their own.
 pub const HOOK_NOTICES: usize = 4096;
 

@@ -12,6 +12,8 @@ mod connect;
 mod fuzz_corpus;
 mod gop_cache;
 mod gstreamer;
+mod hds;
+mod hls;
 mod hostile;
 mod http_api;
 mod http_hooks;

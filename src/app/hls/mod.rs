@@ -7,20 +7,29 @@ mod notice;
 mod playlist;
 mod recorder;
 mod segment;
+pub mod session;
 mod stream;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use self::recorder::HlsRecorder;
+use self::session::Sessions;
 use self::stream::Stream;
 use super::recording::{Publisher, Recorder};
+use crate::core::coroutine;
+
+/// How often players that have left are looked for.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// All streams that are, or were, written as HLS.
 #[derive(Default)]
 pub struct HlsStreams {
     streams: RefCell<HashMap<String, Rc<Stream>>>,
+    /// Those who play them from this server.
+    pub sessions: Sessions,
 }
 
 impl HlsStreams {
@@ -43,8 +52,17 @@ impl HlsStreams {
 
     /// Deletes the files of streams that nobody has published for `hls_dispose`. Yields.
     pub fn dispose_idle(&self) {
-        let idle: Vec<_> = self.take_if(|stream| stream.is_idle());
+        let idle = self.take_if(|stream| stream.is_idle());
         idle.iter().for_each(|stream| stream.dispose());
+        self.take_if(|stream| stream.is_forgotten());
+    }
+
+    /// Looks for players that have left, until the process ends. Yields.
+    pub fn watch(&self) {
+        loop {
+            coroutine::sleep(LOOK);
+            self.sessions.end_silent();
+        }
     }
 
     /// Deletes the files of all streams whose settings ask for it: the server ends. Yields.

@@ -114,7 +114,7 @@ pub struct Subject {
 /// The calls of one connection.
 pub struct Caller {
     server: Weak<Server>,
-    client: ContextId,
+    client: String,
     /// The last end that is being told.
     last: RefCell<Option<JoinHandle<()>>>,
 }
@@ -124,8 +124,16 @@ impl Caller {
     pub fn new(server: &Rc<Server>) -> Self {
         Caller {
             server: Rc::downgrade(server),
-            client: ContextId::current(),
+            client: ContextId::current().to_string(),
             last: RefCell::default(),
+        }
+    }
+
+    /// For a client whose requests come over many connections; `id` is its own.
+    pub fn of_session(server: &Rc<Server>, id: &str) -> Self {
+        Caller {
+            client: id.to_owned(),
+            ..Caller::new(server)
         }
     }
 
@@ -193,7 +201,7 @@ impl Caller {
                 server_id: &server.identity.server,
                 service_id: &server.identity.service,
                 action: event.name(),
-                client_id: self.client.as_str(),
+                client_id: &self.client,
                 ip: &ip,
                 vhost: &subject.url.vhost,
                 app: &subject.url.app,

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::exchange::Exchange;
-use super::flv_seek;
 use super::router::{Handler, Router, Served, redirect_to_folder};
+use super::{flv_seek, hls};
 use crate::app::config::Config;
 use crate::core::folder::{self, Entry, OpenFile};
 use crate::core::limits::HTTP_PIECE_BYTES;
@@ -98,17 +98,29 @@ impl StaticFiles {
 
 fn send(exchange: &mut Exchange<'_, '_>, name: &str, file: &OpenFile) -> Result<()> {
     let extension = name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
-    let mut head = ResponseHead::new(Status::OK).with("Content-Type", mime::of(name));
+    let head = ResponseHead::new(Status::OK).with("Content-Type", mime::of(name));
     if extension == "flv"
         && let Some(start) = start_of(exchange, file.size)
     {
         return send_flv_from(exchange, head, file, start);
     }
-    match &*extension {
+    if extension == "m3u8" && hls::serve_playlist(exchange, name, file)? {
+        return Ok(());
+    }
+    let sent = exchange.stream().sent_bytes();
+    send_file(exchange, head, &extension, file)?;
+    if extension == "ts" {
+        hls::count_segment(exchange, sent);
+    }
+    Ok(())
+}
+
+fn send_file(exchange: &mut Exchange<'_, '_>, mut head: ResponseHead, extension: &str, file: &OpenFile) -> Result<()> {
+    match extension {
         // Written anew every few seconds: two states may share a second and a size, so none is called unchanged.
         "m3u8" | "mpd" => head.set("Cache-Control", "no-cache"),
         _ => {
-            if matches!(&*extension, "ts" | "m4s") {
+            if matches!(extension, "ts" | "m4s") {
                 // A finished segment does not change, but a restarted stream may use its name again.
                 head.set("Cache-Control", "max-age=60");
             }
@@ -120,7 +132,7 @@ fn send(exchange: &mut Exchange<'_, '_>, name: &str, file: &OpenFile) -> Result<
                 return exchange.reply(head, b"");
             }
             if validators.range_counts(&exchange.request.headers) {
-                return send_range(exchange, head, file, range_of(exchange, &extension, file.size));
+                return send_range(exchange, head, file, range_of(exchange, extension, file.size));
             }
         }
     }

@@ -49,6 +49,7 @@ struct Hls {
 impl<'a> VhostEntry<'a> {
     fn of(vhost: &'a Vhost, config: &Config) -> Self {
         let configured = config.vhosts().iter().find(|found| found.name == vhost.name);
+        let hls = configured.map(|found| &found.hls).filter(|hls| hls.enabled);
         VhostEntry {
             id: &vhost.id,
             name: &vhost.name,
@@ -59,8 +60,8 @@ impl<'a> VhostEntry<'a> {
             recv_bytes: vhost.traffic.received(),
             kbps: Kbps::of(&vhost.traffic),
             hls: Hls {
-                enabled: false,
-                fragment: None,
+                enabled: hls.is_some(),
+                fragment: hls.map(|hls| hls.fragment.as_secs_f64()),
             },
         }
     }

@@ -158,8 +158,16 @@ fn enter(exchange: &Exchange<'_, '_>, url: &StreamUrl) -> stat::Entry {
     exchange.server.stat.enter(new, stream.clone())
 }
 
+/// The stream that a file is made of; `None` when its path names none.
+pub fn url_of_file(vhost: &Vhost, exchange: &Exchange<'_, '_>) -> Option<StreamUrl> {
+    let (folder, file) = exchange.request.path.strip_prefix('/')?.rsplit_once('/')?;
+    let (stream, _) = file.rsplit_once('.')?;
+    let named = !folder.is_empty() && !stream.is_empty();
+    named.then(|| stream_url(vhost, folder, stream, exchange))
+}
+
 /// Whether this client may play this stream: the place of all checks that are made before a player starts.
-fn admit(_exchange: &mut Exchange<'_, '_>, _vhost: &Rc<Vhost>, _url: &StreamUrl) -> Result<(), Status> {
+pub fn admit(_exchange: &mut Exchange<'_, '_>, _vhost: &Rc<Vhost>, _url: &StreamUrl) -> Result<(), Status> {
     Ok(())
 }
 
