@@ -25,6 +25,7 @@ mod http_api_fields;
 mod http_hooks;
 mod http_live;
 mod http_players;
+mod http_mp4;
 mod http_static;
 mod init_script;
 mod life_cycle;

@@ -4,6 +4,7 @@ mod api;
 mod connections;
 mod files;
 mod pages;
+mod live;
 
 use std::fs;
 use std::net::SocketAddr;
