@@ -113,7 +113,11 @@ pub fn begin(publisher: &Publisher) -> Result<()> {
     let Some(server) = publisher.server.upgrade() else {
         return Ok(());
     };
-    let wanted = [server.hls.recorder(publisher), server.hds.recorder(publisher)?];
+    let wanted = [
+        server.hls.recorder(publisher),
+        server.dash.recorder(publisher)?,
+        server.hds.recorder(publisher)?,
+    ];
     for recorder in wanted.into_iter().flatten() {
         let name = recorder.name();
         start(publisher, recorder).wrap(name)?;

@@ -3,8 +3,8 @@
 mod api;
 mod connections;
 mod files;
-mod pages;
 mod live;
+mod pages;
 
 use std::fs;
 use std::net::SocketAddr;
