@@ -9,6 +9,7 @@ mod support;
 
 mod browser_console;
 mod browser_hls;
+mod browser_hls_dash;
 mod browser_mp4;
 mod browser_mpegts;
 mod browser_player;

@@ -27,6 +27,16 @@ pub struct Track<'a> {
     pub segments: Vec<&'a Segment>,
 }
 
+impl Track<'_> {
+    /// What its files and its representation are called after.
+    fn name(&self) -> &'static str {
+        match self.config.shape {
+            Shape::Video { .. } => "video",
+            Shape::Audio { .. } => "audio",
+        }
+    }
+}
+
 /// All that a manifest tells.
 pub struct Manifest<'a> {
     /// The stream's time 0, Unix time in milliseconds.
@@ -56,13 +66,15 @@ impl Manifest<'_> {
         let mut text = format!(
             "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<MPD profiles=\"urn:mpeg:dash:profile:isoff-live:2011\" \
              xmlns=\"urn:mpeg:dash:schema:mpd:2011\" type=\"dynamic\" minimumUpdatePeriod=\"{}\" \
-             timeShiftBufferDepth=\"{}\" availabilityStartTime=\"{}\" publishTime=\"{}\" minBufferTime=\"{}\">\n    \
+             timeShiftBufferDepth=\"{}\" availabilityStartTime=\"{}\" publishTime=\"{}\" minBufferTime=\"{}\" \
+             suggestedPresentationDelay=\"{}\">\n    \
              <BaseURL>{}</BaseURL>\n    <Period id=\"{}\" start=\"{}\">\n",
             duration(self.update_ms),
             duration(last_ms.saturating_mul(kept)),
             moment(self.start_unix_ms),
             moment(self.now_unix_ms),
-            duration(last_ms * 2),
+            duration(last_ms.saturating_mul(2)),
+            duration(last_ms.saturating_mul(behind(kept))),
             escape(self.base),
             self.period,
             duration(self.period_begin_ms),
@@ -70,15 +82,36 @@ impl Manifest<'_> {
         for track in self.tracks {
             self.put_track(track, &mut text);
         }
-        text.push_str("    </Period>\n</MPD>\n");
+        text.push_str("    </Period>\n");
+        self.put_clocks(&mut text);
+        text.push_str("</MPD>\n");
         text
+    }
+
+    /// Where players whose own clock is wrong get the time: players ask strangers' servers, or nobody, when it is not
+    /// told. Any server that serves the files tells it; a manifest's own time is as old as the manifest.
+    fn put_clocks(&self, text: &mut String) {
+        if let Some(track) = self.tracks.first() {
+            let file = init_name(track.name(), self.period);
+            // Writing into a String cannot fail.
+            let _ = writeln!(
+                text,
+                "    <UTCTiming schemeIdUri=\"urn:mpeg:dash:utc:http-head:2014\" value=\"{file}\" />"
+            );
+        }
+        let _ = writeln!(
+            text,
+            "    <UTCTiming schemeIdUri=\"urn:mpeg:dash:utc:direct:2014\" value=\"{}\" />",
+            moment(self.now_unix_ms)
+        );
     }
 
     fn put_track(&self, track: &Track<'_>, text: &mut String) {
         let config = track.config;
-        let (kind, shape) = match config.shape {
-            Shape::Video { width, height } => ("video", format!("width=\"{width}\" height=\"{height}\"")),
-            Shape::Audio { sample_rate, .. } => ("audio", format!("audioSamplingRate=\"{sample_rate}\"")),
+        let kind = track.name();
+        let shape = match config.shape {
+            Shape::Video { width, height } => format!("width=\"{width}\" height=\"{height}\""),
+            Shape::Audio { sample_rate, .. } => format!("audioSamplingRate=\"{sample_rate}\""),
         };
         let first = track.segments.first().map_or(0, |segment| segment.number);
         // Writing into a String cannot fail, here and below.
@@ -111,6 +144,12 @@ pub fn init_name(track: &str, period: u32) -> String {
         0 => format!("{track}-init.mp4"),
         later => format!("{track}-init-{later}.mp4"),
     }
+}
+
+/// How many of the segments that are kept a player is to stay behind the newest: far enough from the oldest, which the
+/// server deletes, and from the newest, which comes when its last picture has come.
+fn behind(kept: i64) -> i64 {
+    (kept - 2).clamp(1, 3)
 }
 
 /// Bits a second, of what is listed.
@@ -184,7 +223,7 @@ mod tests {
         for part in [
             "type=\"dynamic\" minimumUpdatePeriod=\"PT5.000S\" timeShiftBufferDepth=\"PT50.000S\"",
             "availabilityStartTime=\"2026-11-22T19:25:41.041Z\"",
-            "minBufferTime=\"PT20.000S\"",
+            "minBufferTime=\"PT20.000S\" suggestedPresentationDelay=\"PT30.000S\">",
             "<BaseURL>a&amp;b/</BaseURL>",
             "<Period id=\"1\" start=\"PT70.005S\">",
             "<Representation id=\"audio\" bandwidth=\"64000\" codecs=\"mp4a.40.2\" audioSamplingRate=\"44100\">",
@@ -192,8 +231,15 @@ mod tests {
             "timescale=\"1000\" presentationTimeOffset=\"70005\"",
             "<S t=\"70005\" d=\"10000\" />",
             "<S t=\"80005\" d=\"10000\" />",
+            "<UTCTiming schemeIdUri=\"urn:mpeg:dash:utc:http-head:2014\" value=\"audio-init-1.mp4\" />",
+            "<UTCTiming schemeIdUri=\"urn:mpeg:dash:utc:direct:2014\" value=\"2026-11-22T19:27:21.041Z\" />\n</MPD>",
         ] {
             assert!(text.contains(part), "{part} in\n{text}");
         }
+    }
+
+    #[test]
+    fn players_stay_inside_of_a_small_window() {
+        assert_eq!([1, 2, 3, 4, 5, 60].map(behind), [1, 1, 1, 2, 3, 3]);
     }
 }

@@ -23,7 +23,7 @@ pub const CONSOLE: &[File] = files! {
 /// The player.
 pub const PLAYERS: &[File] = files! {
     "shared": "appearance.js" "base.css" "dom.js" "format.js" "icon.svg";
-    "players": "codec/audio.js" "codec/av1.js" "codec/avc.js" "codec/bits.js" "codec/hevc.js" "feeder.js"
+    "players": "codec/audio.js" "codec/av1.js" "codec/avc.js" "codec/bits.js" "codec/hevc.js" "dash-player.js" "feeder.js"
         "flv/reader.js" "flv/remuxer.js" "flv/tags.js" "flv/timeline.js" "flv-player.js" "index.html" "link.js"
         "live-edge.js" "main.js" "mp4/boxes.js" "mp4/fragment.js" "mp4/init.js" "native-player.js" "player.css"
         "problems.js" "session.js" "statistics.js" "transport.js";

@@ -122,6 +122,7 @@ fn send_abilities(exchange: &mut Exchange<'_, '_>) -> Result<()> {
     let abilities = [
         ("mp4", Mount::new("[vhost]/[app]/[stream].mp4").format().is_ok()),
         ("hls", can("vhost.hls.enabled")),
+        ("dash", can("vhost.dash.enabled")),
         ("rtc", can("rtc_server.enabled")),
     ];
     let members: Vec<String> = abilities

@@ -11,9 +11,10 @@ export const PROTOCOLS = {
   "ws-flv": { name: "WebSocket-FLV", extension: "flv", schema: "ws" },
   mp4: { name: "fMP4", extension: "mp4", schema: "http" },
   hls: { name: "HLS", extension: "m3u8", schema: "http" },
+  dash: { name: "DASH", extension: "mpd", schema: "http" },
 };
 
-const PROTOCOL_OF = { flv: "flv", mp4: "mp4", m3u8: "hls" };
+const PROTOCOL_OF = { flv: "flv", mp4: "mp4", m3u8: "hls", mpd: "dash" };
 
 // What the page's address asks for; the server is the page's own unless it says otherwise.
 export function readLink(location) {
@@ -35,7 +36,7 @@ export function readLink(location) {
     extra: [...query].filter(([name]) => !OWN.has(name) && !IGNORED.has(name) && name !== "host"),
   };
   if (/^wss?$/.test(query.get("schema") ?? "")) wanted.protocol ??= "ws-flv";
-  const match = /^(.+)\.(flv|mp4|m3u8)$/.exec(wanted.stream);
+  const match = /^(.+)\.(flv|mp4|m3u8|mpd)$/.exec(wanted.stream);
   if (match) {
     wanted.stream = match[1];
     wanted.protocol ??= PROTOCOL_OF[match[2]];
@@ -53,7 +54,7 @@ export function parseUrl(text) {
   } catch {
     return null;
   }
-  const match = /^\/(.+)\/([^/]+)\.(flv|mp4|m3u8)$/.exec(url.pathname);
+  const match = /^\/(.+)\/([^/]+)\.(flv|mp4|m3u8|mpd)$/.exec(url.pathname);
   if (!/^(https?|wss?):$/.test(url.protocol) || !match) return null;
   const extra = [...url.searchParams].filter(([name]) => name !== "vhost");
   const isSocket = url.protocol.startsWith("ws");

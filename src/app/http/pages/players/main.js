@@ -40,7 +40,7 @@ async function askAbilities() {
 
 // Those that every server has, those that this one has, and what a link asks for.
 function offerProtocols() {
-  const names = ["flv", "ws-flv", ...["mp4", "hls"].filter((name) => abilities[name] || name === wanted.protocol)];
+  const names = ["flv", "ws-flv", ...["mp4", "hls", "dash"].filter((name) => abilities[name] || name === wanted.protocol)];
   const choices = names.map((name) =>
     h(
       "label",

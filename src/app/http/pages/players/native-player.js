@@ -8,7 +8,7 @@ const HLS_TYPE = "application/vnd.apple.mpegurl";
 // Where a site that wants HLS in every browser puts hls.js: below `http_server.dir`.
 export const HLS_SCRIPT = "/js/hls.min.js";
 
-class VideoPlayer {
+export class VideoPlayer {
   constructor(video, { url, isLowLatency }, events) {
     this.video = video;
     this.url = url;
@@ -107,7 +107,8 @@ export class HlsPlayer extends VideoPlayer {
 const noHls = () =>
   new Problem("This browser cannot play HLS by itself", `The site can install hls.js as ${HLS_SCRIPT} below http_server.dir.`);
 
-function insertScript(address) {
+// Code of the site, below its own address: the page takes none from elsewhere.
+export function insertScript(address) {
   return new Promise((resolve, reject) => {
     const script = document.createElement("script");
     script.src = address;

@@ -1,10 +1,11 @@
 // One stream being played: starts the player that fits, tries again where that is worth it, and tells the page.
 
+import { DashPlayer } from "./dash-player.js";
 import { FlvPlayer } from "./flv-player.js";
 import { HlsPlayer, Mp4Player } from "./native-player.js";
 import { buildUrl } from "./link.js";
 
-const PLAYERS = { flv: FlvPlayer, "ws-flv": FlvPlayer, mp4: Mp4Player, hls: HlsPlayer };
+const PLAYERS = { flv: FlvPlayer, "ws-flv": FlvPlayer, mp4: Mp4Player, hls: HlsPlayer, dash: DashPlayer };
 // A connection that brings nothing for so long waits for its publisher, most likely.
 const SILENCE_MS = 2500;
 const RETRY_MS = [1000, 2000, 3000, 5000, 10_000];
