@@ -21,6 +21,7 @@ mod gstreamer;
 mod hds;
 mod heartbeat;
 mod hls;
+mod hls_low_latency;
 mod hostile;
 mod http_api;
 mod http_api_fields;

@@ -3,12 +3,15 @@
 
 mod floor;
 mod key;
+pub mod low_latency;
 mod notice;
 mod playlist;
 mod recorder;
 mod segment;
+mod segmenter;
 pub mod session;
-mod stream;
+pub mod shelf;
+pub mod stream;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -17,6 +20,7 @@ use std::time::Duration;
 
 use self::recorder::HlsRecorder;
 use self::session::Sessions;
+use self::shelf::Shelf;
 use self::stream::Stream;
 use super::recording::{Publisher, Recorder};
 use crate::core::coroutine;
@@ -28,6 +32,8 @@ const LOOK: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub struct HlsStreams {
     streams: RefCell<HashMap<String, Rc<Stream>>>,
+    /// What is served from memory.
+    pub shelf: Shelf,
     /// Those who play them from this server.
     pub sessions: Sessions,
 }
@@ -42,7 +48,7 @@ impl HlsStreams {
             .streams
             .borrow_mut()
             .entry(url.stream_url())
-            .or_insert_with(|| Stream::new(url.clone(), settings.clone()))
+            .or_insert_with(|| Stream::new(url.clone(), settings.clone(), self.shelf.clone()))
             .clone();
         stream.set_settings(settings);
         let config = server.config();

@@ -34,6 +34,8 @@ pub struct Plan {
     pub discontinuity: bool,
     /// What it is encrypted with.
     pub key: Option<KeyInUse>,
+    /// The URI of its initialisation segment, if it is fragmented MP4.
+    pub map: Option<Rc<str>>,
 }
 
 /// A segment from its first byte on.

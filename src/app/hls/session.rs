@@ -185,7 +185,7 @@ pub fn with_id(playlist: &str, id: &str) -> String {
         let (path, query) = line
             .split_once('?')
             .map_or((line.trim_end(), None), |(path, query)| (path, Some(query)));
-        if line.starts_with('#') || !path.ends_with(".ts") {
+        if line.starts_with('#') || !(path.ends_with(".ts") || path.ends_with(".m4s")) {
             text.push_str(line);
             continue;
         }

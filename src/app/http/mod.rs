@@ -158,6 +158,7 @@ fn routes(config: &Config, wanted: &[(Site, SocketAddr)]) -> Result<Router> {
     };
     api::mount(&mut router, port);
     live::mount(config, &mut router)?;
+    hls::mount(config, &mut router);
     static_files::mount(config, &mut router);
     pages::mount(config, &mut router);
     Ok(router)
