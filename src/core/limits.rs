@@ -30,6 +30,10 @@ pub const SOURCE_GOP_BYTES: usize = 48 << 20;
 pub const SOURCE_JOURNAL_BYTES: usize = 96 << 20;
 /// Metadata and sequence headers kept for new players of one stream, over all its tracks.
 pub const SOURCE_HEADERS: usize = 32;
+/// Coded media that one fragment of MP4 gathers before it is closed, bytes; the message that closes it may be larger.
+pub const MP4_FRAGMENT_BYTES: usize = 8 << 20;
+/// Samples of one track that one fragment of MP4 gathers before it is closed.
+pub const MP4_FRAGMENT_SAMPLES: usize = 1024;
 /// Parameter sets kept for one stream, over VPS, SPS, PPS and SEI.
 pub const PARAMETER_SETS: usize = 64;
 /// The largest width or height of a picture that a parameter set may tell, pixels: what MP4 can tell.
@@ -96,6 +100,8 @@ pub const HOOK_NOTICES: usize = 4096;
 
 const _: () = assert!(RTMP_CHUNK_BYTES_MIN <= RTMP_CHUNK_BYTES_MAX);
 const _: () = assert!(SOURCE_JOURNAL_BYTES > SOURCE_GOP_BYTES + RTMP_MESSAGE_BYTES);
+// Sizes and offsets of a fragment have 32 bits.
+const _: () = assert!(MP4_FRAGMENT_BYTES + RTMP_MESSAGE_BYTES < 1 << 30);
 const _: () = assert!(RTMP_COMMAND_BYTES < RTMP_MESSAGE_BYTES);
 const _: () = assert!(CONFIG_FILE_BYTES <= CONFIG_TOTAL_BYTES);
 const _: () = assert!(RTMP_PARTIAL_BYTES > RTMP_MESSAGE_BYTES);

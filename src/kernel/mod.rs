@@ -8,5 +8,7 @@ pub mod error_code;
 pub mod flv;
 pub mod frame;
 pub mod log;
+pub mod mp4;
 pub mod rate;
+pub mod timeline;
 pub mod ts;

@@ -62,6 +62,18 @@ impl FrameHeader {
         }
     }
 
+    /// Samples a channel in all frames of a message that starts with this header; what follows the first frame and is
+    /// none does not count.
+    pub fn samples_of_message(&self, message: &[u8]) -> u32 {
+        let mut samples = self.samples;
+        let mut rest = message.get(self.frame_bytes..).unwrap_or_default();
+        while let Some((frame, tail)) = next_frame(rest) {
+            samples = samples.saturating_add(frame.samples);
+            rest = tail;
+        }
+        samples
+    }
+
     /// What the header says.
     pub fn audio_config(&self) -> AudioConfig {
         AudioConfig {
@@ -71,6 +83,11 @@ impl FrameHeader {
             profile: "Other",
         }
     }
+}
+
+fn next_frame(bytes: &[u8]) -> Option<(FrameHeader, &[u8])> {
+    let frame = read(bytes.first_chunk()?)?;
+    Some((frame, bytes.get(frame.frame_bytes..)?))
 }
 
 fn read(header: &[u8; HEADER_BYTES]) -> Option<FrameHeader> {

@@ -129,28 +129,13 @@ impl AudioFormat {
     }
 }
 
-/// Over all frames of a message; what follows the first one and is none does not count.
+/// Over all frames of a message.
 fn mp3_span(payload: &[u8]) -> Result<Span> {
     let first = mp3::FrameHeader::parse(payload).wrap("MP3 message for TS")?;
-    let mut span = Span {
-        samples: first.samples,
+    Ok(Span {
+        samples: first.samples_of_message(payload),
         sample_rate: first.sample_rate,
-    };
-    let mut rest = payload.get(first.frame_bytes..).unwrap_or_default();
-    while let Some((frame, tail)) = next_mp3_frame(rest) {
-        span.samples = span.samples.saturating_add(frame.samples);
-        rest = tail;
-    }
-    Ok(span)
-}
-
-fn next_mp3_frame(bytes: &[u8]) -> Option<(mp3::FrameHeader, &[u8])> {
-    // Looked at first, since most messages have one frame and an error costs.
-    if bytes.len() < mp3::HEADER_BYTES {
-        return None;
-    }
-    let frame = mp3::FrameHeader::parse(bytes).ok()?;
-    Some((frame, bytes.get(frame.frame_bytes..)?))
+    })
 }
 
 /// Frames that wait to share a PES packet, whose time stamp is that of the first one. It saves most of what a transport

@@ -1,5 +1,4 @@
-//! Time in a transport stream: milliseconds without end to ticks of 90 kHz, sound counted by its samples, and when the
-//! program's clock is due.
+//! Time in a transport stream: sound counted by its samples, and when the program's clock is due.
 
 /// Ticks of a time stamp in a millisecond.
 pub const TICKS_PER_MS: i64 = 90;
@@ -7,25 +6,6 @@ pub const TICKS_PER_MS: i64 = 90;
 /// A clock whose parts of a tick are kept: 27 MHz.
 const UNITS_PER_SECOND: i64 = 27_000_000;
 const UNITS_PER_TICK: i64 = 300;
-
-/// Makes times that grow without end from milliseconds modulo 2^32. A step of less than 24 days is taken for what it is,
-/// forwards or backwards.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Timeline {
-    last: Option<(u32, i64)>,
-}
-
-impl Timeline {
-    /// The time of a message, ticks of 90 kHz.
-    pub fn ticks(&mut self, timestamp_ms: u32) -> i64 {
-        let now_ms = match self.last {
-            Some((last, last_ms)) => last_ms + i64::from(timestamp_ms.wrapping_sub(last) as i32),
-            None => i64::from(timestamp_ms),
-        };
-        self.last = Some((timestamp_ms, now_ms));
-        now_ms * TICKS_PER_MS
-    }
-}
 
 /// Where the times of sound come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -199,14 +179,6 @@ mod tests {
         samples: 1024,
         sample_rate: 44_100,
     };
-
-    #[test]
-    fn milliseconds_go_on_over_their_wrap() {
-        let mut timeline = Timeline::default();
-        assert_eq!(timeline.ticks(u32::MAX), i64::from(u32::MAX) * 90);
-        assert_eq!(timeline.ticks(9), (i64::from(u32::MAX) + 10) * 90);
-        assert_eq!(timeline.ticks(u32::MAX - 10), (i64::from(u32::MAX) - 10) * 90);
-    }
 
     #[test]
     fn samples_neither_drift_nor_jitter() {

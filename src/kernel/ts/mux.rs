@@ -1,7 +1,7 @@
 //! The muxer: messages of the live path in, transport packets out.
 
 use super::audio::{AudioFormat, Group};
-use super::clock::{AudioClock, Jump, PcrSchedule, SampleClock, TICKS_PER_MS, Timeline};
+use super::clock::{AudioClock, Jump, PcrSchedule, SampleClock, TICKS_PER_MS};
 use super::packet::{Adaptation, PidWriter};
 use super::pes::{self, Stamps};
 use super::psi::{self, Program, StreamType};
@@ -11,6 +11,7 @@ use crate::kernel::error::{Result, Wrap};
 use crate::kernel::flv::audio::{self, AudioTag, AudioTracks};
 use crate::kernel::flv::video::{self, VideoTag, VideoTracks};
 use crate::kernel::frame::{Frame, Kind};
+use crate::kernel::timeline::Timeline;
 
 /// Keyframes may come so fast that tables before each would cost more than they help.
 const PICTURE_TABLES_TICKS: i64 = 400 * TICKS_PER_MS;
@@ -241,7 +242,7 @@ impl Muxer {
         unit: AccessUnit<'_>,
         out: &mut Vec<u8>,
     ) -> Written {
-        let now = self.timeline.ticks(timestamp_ms);
+        let now = self.timeline.millis(timestamp_ms) * TICKS_PER_MS;
         let random_access = unit.is_random_access();
         let mut written = Written::default();
         if random_access || self.audio.group.is_stale(now) {
@@ -305,7 +306,7 @@ impl Muxer {
             return Ok(written);
         };
         let span = format.span(tag.payload)?;
-        let stream = self.timeline.ticks(frame.timestamp);
+        let stream = self.timeline.millis(frame.timestamp) * TICKS_PER_MS;
         if self
             .audio
             .last
