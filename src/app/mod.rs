@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod clients;
 pub mod config;
+pub mod dvr;
 pub mod hls;
 pub mod hooks;
 pub mod http;

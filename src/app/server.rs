@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::clients::{ClientTable, Entry};
 use super::config::section::vhost::Vhost;
 use super::config::{Config, Origin};
+use super::dvr::DvrStreams;
 use super::hls::HlsStreams;
 use super::hooks::Hooks;
 use super::http::{self, Http};
@@ -53,6 +54,8 @@ pub struct Server {
     pub hooks: Hooks,
     /// Streams as HLS.
     pub hls: HlsStreams,
+    /// Streams as recorded files.
+    pub dvr: DvrStreams,
     /// What is being written to files.
     pub recordings: Recordings,
     origin: Origin,
@@ -98,6 +101,7 @@ impl Server {
             identity,
             hooks: Hooks::default(),
             hls: HlsStreams::default(),
+            dvr: DvrStreams::default(),
             recordings: Recordings::default(),
             origin,
             listeners: RefCell::default(),

@@ -27,9 +27,10 @@ mod ts_view;
 mod waiters;
 
 pub use audio_consumer::AudioConsumer;
+pub use clock::Clock;
 pub use delivery::Delivery;
 pub use flv_consumer::{FlvConsumer, Tracks};
-pub use follower::Follower;
+pub use follower::{Follower, Stop};
 pub use place::{MergedWrite, Place};
 pub use source::{Publication, Source};
 pub use table::SourceTable;

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::dvr::Dvr;
 use super::hls::Hls;
 use super::http_hooks::HttpHooks;
 use super::http_remux::HttpRemux;
@@ -50,6 +51,8 @@ pub struct Vhost {
     pub http_remux: HttpRemux,
     /// Streams as HLS files.
     pub hls: Rc<Hls>,
+    /// Streams as recorded files.
+    pub dvr: Rc<Dvr>,
 }
 
 impl Vhost {
@@ -75,6 +78,7 @@ impl Vhost {
             http_static: HttpStatic::read(name, &vhost.section("http_static")),
             http_remux: HttpRemux::read(&vhost.section("http_remux")),
             hls: Rc::new(Hls::read(&vhost.section("hls"))),
+            dvr: Rc::new(Dvr::read(&vhost.section("dvr"))),
         }
     }
 }
