@@ -21,11 +21,10 @@ impl Headers {
     /// Takes note of a sequence header, or of one that tells how to show what follows.
     pub fn see(&mut self, frame: &Frame) {
         let key = |frame: &Frame| (frame.kind == Kind::Video, frame.facts.track, frame.facts.presentation);
-        let known = self.tracks.iter().position(|known| key(known) == key(frame));
-        match known.and_then(|index| self.tracks.get_mut(index)) {
-            Some(known) => *known = frame.clone(),
-            None if self.tracks.len() < SOURCE_HEADERS => self.tracks.push(frame.clone()),
-            None => {}
+        if let Some(known) = self.tracks.iter_mut().find(|known| key(known) == key(frame)) {
+            *known = frame.clone();
+        } else if self.tracks.len() < SOURCE_HEADERS {
+            self.tracks.push(frame.clone());
         }
     }
 
