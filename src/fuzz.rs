@@ -8,6 +8,7 @@ mod config;
 mod flv;
 mod http;
 mod message;
+mod mp4;
 mod rtmp;
 mod session;
 
@@ -43,6 +44,7 @@ pub const TARGETS: &[Target] = &[
     target("http_fields", http::fields),
     target("http_request", http::request),
     target("message", message::message),
+    target("mp4", mp4::mp4),
     target("nal_units", codec::nal_units),
     target("proxy_prefix", rtmp::proxy_prefix),
     target("session_client", session::client),

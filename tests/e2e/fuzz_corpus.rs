@@ -32,6 +32,8 @@ use crate::support::workdir::repository;
 const STREAM_BYTES: usize = 6000;
 const MESSAGE_BYTES: usize = 1500;
 const FILE_BYTES: usize = 4000;
+/// Of the tags for the MP4 target.
+const MP4_BYTES: usize = 15_000;
 /// The start of a keyframe is what parsers look at.
 const KEYFRAME_BYTES: usize = 300;
 
@@ -228,6 +230,7 @@ fn keep_sample(sample: Sample) {
     let (path, name) = (sample.path(), format!("{sample:?}"));
     let file = fs::read(&path).expect("read a sample");
     keep_cut("flv_demux", &name, 9, &file[..file.len().min(FILE_BYTES)]);
+    keep("mp4", &name, &first_tags(&file));
     let tags = flv::read(&path);
     for (kind, target) in [(VIDEO, "flv_video"), (AUDIO, "flv_audio")] {
         let of_kind: Vec<_> = tags.iter().filter(|tag| tag.kind == kind).collect();
@@ -253,6 +256,21 @@ fn keep_sample(sample: Sample) {
             }
         }
     }
+}
+
+/// Options of the target (fragments of 120 ms), then as many whole tags as fit a mutation.
+fn first_tags(file: &[u8]) -> Vec<u8> {
+    let mut out = vec![0x30];
+    let mut rest = &file[13..];
+    while let [_, a, b, c, ..] = *rest {
+        let bytes = 11 + usize::from(a) * 65_536 + usize::from(b) * 256 + usize::from(c) + 4;
+        if out.len() + bytes > MP4_BYTES {
+            break;
+        }
+        out.extend_from_slice(&rest[..bytes]);
+        rest = &rest[bytes..];
+    }
+    out
 }
 
 fn keep_picture(name: &str, body: &[u8]) {

@@ -18,8 +18,8 @@ use crate::support::server::{PROGRAM, Server, Setup};
 use crate::support::wait::wait_for;
 use crate::support::workdir::WorkDir;
 
-struct Live {
-    server: Server,
+pub struct Live {
+    pub server: Server,
     port: Port,
 }
 
@@ -30,7 +30,7 @@ impl Live {
     }
 
     /// A server with these directives in its default vhost.
-    fn with(directives: &str) -> Self {
+    pub fn with(directives: &str) -> Self {
         Live::at("127.0.0.1", Setup::default().vhost(directives))
     }
 
@@ -44,23 +44,23 @@ impl Live {
         Live { server, port }
     }
 
-    fn url(&self, target: &str) -> String {
+    pub fn url(&self, target: &str) -> String {
         format!("http://127.0.0.1:{}{target}", self.port.number())
     }
 
-    fn publish(&self, sample: Sample, stream: &str) -> Program {
+    pub fn publish(&self, sample: Sample, stream: &str) -> Program {
         publish(&self.server, sample, &self.server.url(stream))
     }
 
     /// curl of a stream into a file, until the stream ends or the player is stopped.
-    fn curl(&self, url: &str, file: &Path) -> Program {
+    pub fn curl(&self, url: &str, file: &Path) -> Program {
         let mut command = Command::new("curl");
         command.args(["-sS", "-N", "-g", "-o"]).arg(file).arg(url);
         Program::start("curl", self.server.folder(), &mut command)
     }
 
     /// What curl gets within so many seconds.
-    fn fetch(&self, target: &str, seconds: u32) -> PathBuf {
+    pub fn fetch(&self, target: &str, seconds: u32) -> PathBuf {
         let file = self.server.file(&format!("got-{}", file_name(target)));
         let mut command = Command::new("curl");
         command.args(["-sS", "-N", "-o"]).arg(&file);
@@ -77,12 +77,7 @@ fn file_name(target: &str) -> String {
 
 #[track_caller]
 fn publish(server: &Server, sample: Sample, url: &str) -> Program {
-    let encoder = if sample == Sample::HevcAac {
-        Ffmpeg::Eight
-    } else {
-        Ffmpeg::Debian
-    };
-    let publisher = encoder.publish(server.folder(), &sample.path(), url);
+    let publisher = sample.encoder().publish(server.folder(), &sample.path(), url);
     server.wait_for_line(&["start publish"]);
     // A group of pictures, so that a player starts at once.
     std::thread::sleep(Duration::from_millis(1500));
@@ -90,7 +85,7 @@ fn publish(server: &Server, sample: Sample, url: &str) -> Program {
 }
 
 #[track_caller]
-fn wait_for_bytes(file: &Path, bytes: u64) {
+pub fn wait_for_bytes(file: &Path, bytes: u64) {
     wait_for(&format!("{bytes} bytes in {}", file.display()), 20, || {
         (fs::metadata(file).map_or(0, |data| data.len()) >= bytes).then_some(())
     });
@@ -352,7 +347,7 @@ fn a_mount_of_no_known_format_is_refused() {
     let (port, web) = (Port::free(), Port::free());
     let file = folder.join("srs.conf");
     let text = format!(
-        "http_server {{ enabled on; listen {}; }}\nvhost a {{ http_remux {{ enabled on; mount [vhost]/[app]/[stream].mp4; }} }}\n",
+        "http_server {{ enabled on; listen {}; }}\nvhost a {{ http_remux {{ enabled on; mount [vhost]/[app]/[stream].mkv; }} }}\n",
         web.number()
     );
     fs::write(
@@ -367,7 +362,7 @@ fn a_mount_of_no_known_format_is_refused() {
     command.arg("-c").arg(&file).current_dir(&*folder);
     let ended = run("srs", &folder, 10, &mut command);
     assert!(
-        !ended.status.success() && ended.output.contains(".mp4"),
+        !ended.status.success() && ended.output.contains(".mkv"),
         "{}",
         ended.output
     );

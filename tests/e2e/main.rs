@@ -16,6 +16,7 @@ mod hostile;
 mod http_api;
 mod http_hooks;
 mod http_live;
+mod http_mp4;
 mod http_static;
 mod init_script;
 mod life_cycle;

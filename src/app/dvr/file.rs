@@ -15,6 +15,7 @@ use crate::kernel::error::{Error, IoWrap, Result, Wrap};
 use crate::kernel::error_code::ErrorCode;
 use crate::kernel::flv::tail;
 use crate::kernel::frame::{Frame, Kind};
+use crate::kernel::mp4::recording::{Layout, Recording};
 
 /// Media that is written at least so often reaches the file: what a killed process leaves plays up to there, milliseconds.
 const FLUSH_MS: i64 = 1000;
@@ -171,16 +172,14 @@ impl DvrFile {
     /// # Errors
     /// [`ErrorCode::FileWrite`], [`ErrorCode::SystemFragmentRename`]; it keeps its temporary name then.
     pub fn close(mut self) -> Result<Option<String>> {
-        let in_vain = !self.begun || self.writer.is_empty();
-        if in_vain && self.continued {
+        if !self.begun && self.continued {
             return Ok(None);
         }
-        let patches = match in_vain {
-            true => Vec::new(),
-            false => self.writer.finish(self.output.buffer()).wrap("end of recording")?,
-        };
-        // A movie that had messages may turn out to hold none that can be played.
-        if in_vain || self.writer.is_empty() {
+        let mut patches = Vec::new();
+        if self.begun {
+            patches = self.writer.finish(self.output.buffer()).wrap("end of recording")?;
+        }
+        if !self.begun || self.writer.is_empty() {
             log::info!("dvr: {} has no media, it is removed", self.path);
             let removed = self.output.discard();
             return removed
@@ -206,8 +205,12 @@ impl DvrFile {
     }
 }
 
-fn writer_for(_settings: &Dvr) -> Box<dyn Writer> {
-    Box::new(FlvWriter::default())
+fn writer_for(settings: &Dvr) -> Box<dyn Writer> {
+    match (settings.path.ends_with(".mp4"), settings.mp4_fragmented) {
+        (false, _) => Box::new(FlvWriter::default()),
+        (true, false) => Box::new(Recording::new(Layout::Plain)),
+        (true, true) => Box::new(Recording::new(Layout::Fragments)),
+    }
 }
 
 fn cannot_write(path: &str) -> String {

@@ -4,6 +4,7 @@ mod clock;
 mod file;
 mod flv;
 mod headers;
+mod mp4;
 mod paths;
 mod plan;
 mod recorder;

@@ -1,25 +1,80 @@
 //! The audio view: the journal's sound as a bare elementary stream, AAC in ADTS frames or MP3, once for all players.
 
+use std::rc::Rc;
+
+use super::consumer::Consumer;
 use super::encoded::Encoded;
-use super::journal::{Entry, Journal};
+use super::journal::Entry;
+use super::place::Place;
+use super::source::{Source, State};
+use super::view::{Batch, Batches, View, ViewList, Views};
 use crate::kernel::codec::AudioCodec;
 use crate::kernel::codec::aac::{AudioSpecificConfig, adts};
 use crate::kernel::flv::audio::{AudioTag, PacketType};
 use crate::kernel::frame::Kind;
 
+/// A player that takes bare sound: HTTP-AAC and HTTP-MP3.
+pub type AudioConsumer = Consumer<AudioView>;
+
+impl AudioConsumer {
+    /// Joins the source at the oldest sound that it keeps for new players.
+    pub fn join(source: &Rc<Source>, codec: AudioCodec) -> Self {
+        Consumer::at(Place::join_at(source, source.sound_start_number()), codec, ())
+    }
+}
+
 /// The sound of one codec, from some message on. Messages without any are there with no bytes.
 #[derive(Debug)]
 pub struct AudioView {
     /// Frames with what they need to stand alone.
-    pub encoded: Encoded<()>,
+    encoded: Encoded<()>,
     codec: AudioCodec,
     /// What ADTS headers tell, from the newest sequence header.
     config: Option<AudioSpecificConfig>,
 }
 
+impl View for AudioView {
+    type Key = AudioCodec;
+    type Mark = ();
+
+    fn begin(codec: AudioCodec, first: u64, state: &State) -> Self {
+        AudioView::new(codec, first, state.start_headers(first))
+    }
+
+    fn key(&self) -> AudioCodec {
+        self.codec
+    }
+
+    fn encoded(&self) -> &Encoded<()> {
+        &self.encoded
+    }
+
+    fn encoded_mut(&mut self) -> &mut Encoded<()> {
+        &mut self.encoded
+    }
+
+    fn list(views: &Views) -> &ViewList<Self> {
+        &views.audio
+    }
+}
+
+impl Batches for AudioView {
+    type Player = ();
+
+    fn append(&mut self, entry: &Entry) {
+        let mut bytes = Vec::new();
+        self.encode(entry, &mut bytes);
+        self.encoded.push((), bytes.len(), |out| out.extend_from_slice(&bytes));
+    }
+
+    fn write(&self, _: &mut (), _: &mut Place, batch: &Batch<'_>, out: &mut Vec<u8>) {
+        self.encoded.copy(batch.from, batch.to, out);
+    }
+}
+
 impl AudioView {
     /// An empty view of one codec that begins with message `first`; `headers` are the sequence headers before it.
-    pub fn new<'e>(codec: AudioCodec, first: u64, headers: impl Iterator<Item = &'e Entry>) -> Self {
+    fn new<'e>(codec: AudioCodec, first: u64, headers: impl Iterator<Item = &'e Entry>) -> Self {
         let mut view = AudioView {
             encoded: Encoded::new(first),
             codec,
@@ -29,24 +84,6 @@ impl AudioView {
             view.encode(header, &mut Vec::new());
         }
         view
-    }
-
-    /// The codec whose sound it is.
-    pub fn codec(&self) -> AudioCodec {
-        self.codec
-    }
-
-    /// Encodes what the journal has got since the last call.
-    pub fn extend(&mut self, journal: &Journal) {
-        if self.encoded.end() < journal.first() {
-            self.encoded = Encoded::new(journal.first());
-        }
-        let mut bytes = Vec::new();
-        for (_, entry) in journal.from(self.encoded.end()) {
-            bytes.clear();
-            self.encode(entry, &mut bytes);
-            self.encoded.push((), bytes.len(), |out| out.extend_from_slice(&bytes));
-        }
     }
 
     /// Appends a message's sound. What makes no sense, or cannot be told in ADTS, is left out.
@@ -77,6 +114,7 @@ impl AudioView {
 mod tests {
     use bytes::Bytes;
 
+    use super::super::journal::Journal;
     use super::*;
     use crate::kernel::frame::Frame;
 

@@ -9,13 +9,13 @@ const SLAB_BYTES: usize = 64 << 10;
 #[derive(Debug)]
 pub struct Encoded<M> {
     first: u64,
-    messages: VecDeque<Place<M>>,
+    messages: VecDeque<Slot<M>>,
     slabs: VecDeque<Slab>,
     end: u64,
 }
 
 #[derive(Debug)]
-struct Place<M> {
+struct Slot<M> {
     start: u64,
     mark: M,
 }
@@ -50,7 +50,7 @@ impl<M> Encoded<M> {
     /// What is remembered of a message.
     pub fn mark(&self, number: u64) -> Option<&M> {
         let index = number.checked_sub(self.first)?;
-        self.messages.get(usize::try_from(index).ok()?).map(|place| &place.mark)
+        self.messages.get(usize::try_from(index).ok()?).map(|slot| &slot.mark)
     }
 
     /// Appends the next message, which `encode` writes; it takes at most about `room` bytes.
@@ -65,7 +65,7 @@ impl<M> Encoded<M> {
                 bytes: Vec::with_capacity(room.max(SLAB_BYTES)),
             });
         }
-        self.messages.push_back(Place { start: self.end, mark });
+        self.messages.push_back(Slot { start: self.end, mark });
         if let Some(slab) = self.slabs.back_mut() {
             encode(&mut slab.bytes);
             self.end = slab.start + slab.bytes.len() as u64;
@@ -77,7 +77,7 @@ impl<M> Encoded<M> {
         let count = number.min(self.end()).saturating_sub(self.first);
         self.messages.drain(..count as usize);
         self.first += count;
-        let keep = self.messages.front().map_or(self.end, |place| place.start);
+        let keep = self.messages.front().map_or(self.end, |slot| slot.start);
         while self
             .slabs
             .front()
@@ -100,7 +100,7 @@ impl<M> Encoded<M> {
         // Message i fits if it ends, that is its successor starts, within the limit.
         let fitting = self
             .messages
-            .partition_point(|place| place.start <= until)
+            .partition_point(|slot| slot.start <= until)
             .saturating_sub(1);
         self.first + fitting.max(begin + 1) as u64
     }
@@ -114,7 +114,7 @@ impl<M> Encoded<M> {
         let offset = |number| {
             self.messages
                 .get(self.index(number))
-                .map_or(self.end, |place| place.start)
+                .map_or(self.end, |slot| slot.start)
         };
         let (begin, end) = (offset(from), offset(to));
         let skip = self

@@ -1,40 +1,43 @@
 //! Sources and consumers: the path of a packet from the publisher to its players.
 //!
 //! A publisher appends to the source's [journal](journal); players are cursors into it. A message is encoded once for
-//! each [view](rtmp_view) that somebody wants, whatever the number of players.
+//! each [view] that somebody wants, whatever the number of players.
 
-mod audio_consumer;
 mod audio_view;
 mod clock;
+mod consumer;
 mod courier;
 mod cursor;
 mod delivery;
 mod encoded;
-mod flv_consumer;
 mod flv_view;
 mod follower;
 mod gop;
 mod journal;
 mod mix;
+mod mp4_view;
 mod place;
 mod rtmp_consumer;
 mod rtmp_view;
 #[allow(clippy::module_inception)]
 mod source;
 mod table;
-mod ts_consumer;
+mod tracks;
 mod ts_view;
+mod view;
 mod waiters;
 
-pub use audio_consumer::AudioConsumer;
+pub use audio_view::AudioConsumer;
 pub use clock::Clock;
 pub use delivery::Delivery;
-pub use flv_consumer::{FlvConsumer, Tracks};
+pub use flv_view::FlvConsumer;
 pub use follower::{Follower, Stop};
+pub use mp4_view::Mp4Consumer;
 pub use place::{MergedWrite, Place};
 pub use source::{Publication, Source};
 pub use table::SourceTable;
-pub use ts_consumer::TsConsumer;
+pub use tracks::Tracks;
+pub use ts_view::TsConsumer;
 
 #[cfg(test)]
 mod tests;

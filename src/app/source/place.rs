@@ -87,6 +87,11 @@ impl Place {
         self.dropped
     }
 
+    /// Where the player's time goes on since it jumped, ms; none while it runs on from its zero.
+    pub fn resumes_at(&self) -> Option<i64> {
+        self.base.is_none().then_some(self.resume_at)
+    }
+
     /// Milliseconds of media taken, on the player's timeline.
     pub fn taken_ms(&self) -> i64 {
         match (self.base, self.taken_clock) {

@@ -40,7 +40,7 @@ impl RtmpConsumer {
     pub fn join(source: &Rc<Source>, chunk_bytes: usize, waiter: Rc<Waiter>) -> Self {
         let place = Place::join_with(source, source.start_number(), waiter);
         RtmpConsumer {
-            view: source.rtmp_view(chunk_bytes, place.next()),
+            view: source.view(chunk_bytes, place.next()),
             place,
             in_step: InStep::default(),
         }

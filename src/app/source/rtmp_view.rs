@@ -7,6 +7,8 @@
 
 use super::encoded::Encoded;
 use super::journal::{Entry, Journal};
+use super::source::State;
+use super::view::{View, ViewList, Views};
 use crate::app::config::section::play::TimeJitter;
 use crate::kernel::frame::Kind;
 use crate::protocol::rtmp::chunk::{self, id};
@@ -81,6 +83,32 @@ pub struct RtmpView {
     pub encoded: Encoded<Mark>,
     tracks: [TrackState; 2],
     newest_own_header: Option<u64>,
+}
+
+impl View for RtmpView {
+    /// Bytes of a chunk.
+    type Key = usize;
+    type Mark = Mark;
+
+    fn begin(chunk_bytes: usize, first: u64, _: &State) -> Self {
+        RtmpView::new(chunk_bytes, first)
+    }
+
+    fn key(&self) -> usize {
+        self.chunk_bytes
+    }
+
+    fn encoded(&self) -> &Encoded<Mark> {
+        &self.encoded
+    }
+
+    fn encoded_mut(&mut self) -> &mut Encoded<Mark> {
+        &mut self.encoded
+    }
+
+    fn list(views: &Views) -> &ViewList<Self> {
+        &views.rtmp
+    }
 }
 
 impl RtmpView {

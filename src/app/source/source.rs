@@ -1,27 +1,23 @@
 //! One stream: who publishes it, what it starts with, and the journal that its consumers read.
 
 use std::cell::{Cell, Ref, RefCell, RefMut};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::audio_view::AudioView;
 use super::clock::Clock;
 use super::courier::Courier;
 use super::cursor::Cursor;
-use super::flv_view::FlvView;
 use super::gop::GopTracker;
 use super::journal::{Entry, Journal};
 use super::mix::MixQueue;
-use super::rtmp_view::RtmpView;
-use super::ts_view::TsView;
+use super::view::{View, Views};
 use super::waiters::Waiters;
 use crate::app::config::section::play::{Play, TimeJitter};
 use crate::core::clock::Moment;
 use crate::core::id::ContextId;
 use crate::core::limits::{SOURCE_GOP_BYTES, SOURCE_HEADERS, SOURCE_JOURNAL_BYTES};
-use crate::kernel::codec::AudioCodec;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::error_code::ErrorCode;
 use crate::kernel::frame::{Frame, Kind};
@@ -46,46 +42,6 @@ pub struct Source {
     published: Cell<u64>,
     /// How much sound is kept for players to come.
     kept_sound: Cell<Duration>,
-}
-
-/// The journal as those who play want it; a view lives as long as one of them does.
-#[derive(Default)]
-struct Views {
-    rtmp: RefCell<Vec<Weak<RefCell<RtmpView>>>>,
-    flv: RefCell<Vec<Weak<RefCell<FlvView>>>>,
-    ts: RefCell<Vec<Weak<RefCell<TsView>>>>,
-    audio: RefCell<Vec<Weak<RefCell<AudioView>>>>,
-}
-
-impl Views {
-    fn trim(&self, keep: u64) {
-        for view in self.rtmp.borrow().iter().filter_map(Weak::upgrade) {
-            view.borrow_mut().encoded.trim(keep);
-        }
-        for view in self.flv.borrow().iter().filter_map(Weak::upgrade) {
-            view.borrow_mut().encoded.trim(keep);
-        }
-        for view in self.ts.borrow().iter().filter_map(Weak::upgrade) {
-            view.borrow_mut().encoded.trim(keep);
-        }
-        for view in self.audio.borrow().iter().filter_map(Weak::upgrade) {
-            view.borrow_mut().encoded.trim(keep);
-        }
-    }
-}
-
-fn find_or_make<V>(
-    views: &mut Vec<Weak<RefCell<V>>>,
-    fits: impl Fn(&V) -> bool,
-    make: impl FnOnce() -> V,
-) -> Rc<RefCell<V>> {
-    views.retain(|view| view.strong_count() > 0);
-    if let Some(view) = views.iter().filter_map(Weak::upgrade).find(|view| fits(&view.borrow())) {
-        return view;
-    }
-    let view = Rc::new(RefCell::new(make()));
-    views.push(Rc::downgrade(&view));
-    view
 }
 
 /// What a message changes.
@@ -291,36 +247,14 @@ impl Source {
         self.idle_since.set(Moment::now());
     }
 
-    /// The RTMP view for this chunk size that still has message `start`, made if there is none.
-    pub(super) fn rtmp_view(&self, chunk_bytes: usize, start: u64) -> Rc<RefCell<RtmpView>> {
-        let fits = |view: &RtmpView| view.chunk_bytes() == chunk_bytes && view.encoded.first() <= start;
-        find_or_make(&mut self.views.rtmp.borrow_mut(), fits, || {
-            RtmpView::new(chunk_bytes, start)
-        })
+    /// The view of this kind and key that still has message `start`, made if there is none.
+    pub(super) fn view<V: View>(&self, key: V::Key, start: u64) -> Rc<RefCell<V>> {
+        V::list(&self.views).find_or_begin(key, start, &self.state.borrow())
     }
 
-    /// The FLV view that still has message `start`, made if there is none.
-    pub(super) fn flv_view(&self, start: u64) -> Rc<RefCell<FlvView>> {
-        let fits = |view: &FlvView| view.encoded.first() <= start;
-        find_or_make(&mut self.views.flv.borrow_mut(), fits, || FlvView::new(start))
-    }
-
-    /// The TS view that still has message `start`, made if there is none.
-    pub(super) fn ts_view(&self, start: u64) -> Rc<RefCell<TsView>> {
-        let fits = |view: &TsView| view.encoded.first() <= start;
-        let state = self.state.borrow();
-        find_or_make(&mut self.views.ts.borrow_mut(), fits, || {
-            TsView::new(start, state.start_headers(start))
-        })
-    }
-
-    /// The view of this codec's sound that still has message `start`, made if there is none.
-    pub(super) fn audio_view(&self, codec: AudioCodec, start: u64) -> Rc<RefCell<AudioView>> {
-        let fits = |view: &AudioView| view.codec() == codec && view.encoded.first() <= start;
-        let state = self.state.borrow();
-        find_or_make(&mut self.views.audio.borrow_mut(), fits, || {
-            AudioView::new(codec, start, state.start_headers(start))
-        })
+    /// How its players are sent to.
+    pub(super) fn play(&self) -> Rc<Play> {
+        self.play.borrow().clone()
     }
 
     fn ingest(&self, frame: Frame) {

@@ -152,7 +152,7 @@ fn read_run<'a>(
         let text = format!("fragment of {count} samples, at most {MP4_FRAGMENT_SAMPLES} are read");
         return Err(Error::new(ErrorCode::Mp4BoxNoMoof, text));
     }
-    let mut optional = |r: &mut Reader<'_>, flag: u32, default: u32| match flags & flag {
+    let optional = |r: &mut Reader<'_>, flag: u32, default: u32| match flags & flag {
         0 => Ok(default),
         _ => r.u32("field of trun"),
     };

@@ -147,6 +147,13 @@ impl Gathered {
     }
 }
 
+impl VideoTrack {
+    /// Whether it is known what the pictures are like; a header that leaves their size open tells too little.
+    fn is_known(&self) -> bool {
+        self.format.as_ref().is_some_and(|format| format.config().is_some())
+    }
+}
+
 impl Muxer {
     /// A muxer that has seen nothing.
     pub fn new(options: MuxerOptions) -> Self {
@@ -454,10 +461,11 @@ impl Muxer {
             }
             _ => return Ok(None),
         };
-        let is_same = match (&learned, known) {
-            (Some(new), Some(old)) => new == old || (new.is_same_header(old) && new.config().is_none()),
-            (new, old) => new.is_none() && old.is_none(),
+        let repeats = |new: &VideoFormat| {
+            let is_header = tag.packet_type == video::PacketType::SequenceStart;
+            is_header && known.is_some_and(|known| new.is_same_header(known))
         };
+        let is_same = learned.as_ref() == known || learned.as_ref().is_some_and(repeats);
         Ok((!is_same).then_some(learned))
     }
 
@@ -721,6 +729,25 @@ mod tests {
             .filter_map(|frame| muxer.write(frame, &mut out).unwrap())
             .collect();
         assert!(fragments.iter().all(|fragment| fragment.init == 1) && muxer.tracks().len() == 2);
+    }
+
+    #[test]
+    fn vp9_begins_with_the_keyframe_that_tells_its_size() {
+        let header = header(Kind::Video, b"\x90vp09\x01\0\0\0\0\x0b\x82\x02\x02\x02\0\0");
+        let key = b"\x91vp09\x82\x49\x83\x42\0\x13\xf0\x0b\x36\x06";
+        let frame = |time, body: &'static [u8]| Frame::new(Kind::Video, time, Bytes::from_static(body));
+        let inter: &[u8] = b"\xa1vp09\x86\x00";
+        let frames = [
+            header.clone(),
+            frame(0, inter),
+            frame(40, key),
+            frame(80, inter),
+            header,
+            frame(120, inter),
+        ];
+        let made = mux(BOTH, &frames);
+        assert_eq!(made.times(1).len(), 3);
+        assert_eq!(made.fragments.len(), 1);
     }
 
     #[test]

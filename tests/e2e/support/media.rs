@@ -90,7 +90,8 @@ impl Sample {
         (self != Sample::Aac, self != Sample::H264)
     }
 
-    fn encoder(self) -> Ffmpeg {
+    /// Who made it, and can publish it.
+    pub fn encoder(self) -> Ffmpeg {
         match self {
             Sample::HevcAac | Sample::Av1Opus | Sample::Vp9Opus => Ffmpeg::Eight,
             _ => Ffmpeg::Debian,

@@ -58,6 +58,8 @@ pub enum Format {
     Aac,
     /// MP3 frames.
     Mp3,
+    /// Fragmented MP4; not in SRS.
+    Mp4,
 }
 
 /// A template of paths, such as `[vhost]/[app]/[stream].flv`.
@@ -84,16 +86,20 @@ impl Mount {
     /// What its extension stands for.
     ///
     /// # Errors
-    /// [`ErrorCode::HttpStreamExt`] when that is none of the four.
+    /// [`ErrorCode::HttpStreamExt`] when that is none of the five.
     pub fn format(&self) -> Result<Format> {
         match self.extension.as_str() {
             "flv" => Ok(Format::Flv),
             "ts" => Ok(Format::Ts),
             "aac" => Ok(Format::Aac),
             "mp3" => Ok(Format::Mp3),
+            "mp4" => Ok(Format::Mp4),
             _ => Err(Error::new(
                 ErrorCode::HttpStreamExt,
-                format!("http_remux.mount {} ends with none of .flv .ts .aac .mp3", self.text),
+                format!(
+                    "http_remux.mount {} ends with none of .flv .ts .aac .mp3 .mp4",
+                    self.text
+                ),
             )),
         }
     }
@@ -169,8 +175,9 @@ mod tests {
         let format = |text| Mount::new(text).format();
         assert_eq!(format("[vhost]/[app]/[stream].mp3").ok(), Some(Format::Mp3));
         assert_eq!(format("v.com/[app]/[stream].aac").ok(), Some(Format::Aac));
+        assert_eq!(format("[vhost]/[app]/[stream].mp4").ok(), Some(Format::Mp4));
         for wrong in [
-            "[vhost]/[app]/[stream].mp4",
+            "[vhost]/[app]/[stream].mkv",
             "[vhost]/[app]/[stream]",
             "[vhost].flv",
             "",

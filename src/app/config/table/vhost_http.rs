@@ -24,7 +24,7 @@ rows! {
     "vhost.http_remux.guess_has_av"    Flag      "on"       own   reload  Live "5+" built
         "Detect A/V presence from stream" "new players; off: use has_audio/has_video";
     "vhost.http_remux.mount"           Text      "[vhost]/[app]/[stream].flv" own   restart Live "2+" built
-        "URL template; extension picks format" ".flv .ts .mp3 .aac; other extension: error 4004";
+        "URL template; extension picks format" ".flv .ts .mp3 .aac .mp4; other extension: error 4004";
     "vhost.http_remux.hstrs"           Flag      "on"       none  restart Deprecated "2" built
         "HTTP play triggers edge pull" "now dropped, always on";
     "vhost.http_hooks"                 Block     "-"        none  reload  Live "1+" built

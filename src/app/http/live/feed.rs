@@ -4,10 +4,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::app::config::section::http_remux::{Format, HttpRemux};
-use crate::app::source::{AudioConsumer, FlvConsumer, Place, Source, Tracks, TsConsumer};
+use crate::app::source::{AudioConsumer, FlvConsumer, Mp4Consumer, Place, Source, Tracks, TsConsumer};
 use crate::core::clock::Moment;
-use crate::kernel::codec::AudioCodec;
+use crate::kernel::codec::{AudioCodec, Codec};
 use crate::kernel::flv::mux::file_start;
+use crate::kernel::mp4;
 
 /// How long a player waits for the stream's other track before its file header tells that there is none.
 const SETTLE: Duration = Duration::from_millis(350);
@@ -20,6 +21,8 @@ pub enum Feed {
     Ts(TsConsumer),
     /// Bare sound.
     Audio(AudioConsumer),
+    /// MP4: an initialisation segment, then fragments.
+    Mp4(Mp4Feed),
 }
 
 impl Feed {
@@ -30,6 +33,7 @@ impl Feed {
             Format::Ts => Feed::Ts(TsConsumer::join(source)),
             Format::Aac => Feed::Audio(AudioConsumer::join(source, AudioCodec::Aac)),
             Format::Mp3 => Feed::Audio(AudioConsumer::join(source, AudioCodec::Mp3)),
+            Format::Mp4 => Feed::Mp4(Mp4Feed::join(source, remux)),
         }
     }
 
@@ -39,6 +43,7 @@ impl Feed {
             Feed::Flv(feed) => &feed.consumer.place,
             Feed::Ts(consumer) => &consumer.place,
             Feed::Audio(consumer) => &consumer.place,
+            Feed::Mp4(feed) => &feed.consumer.place,
         }
     }
 
@@ -48,7 +53,41 @@ impl Feed {
             Feed::Flv(feed) => feed.take_batch(out),
             Feed::Ts(consumer) => consumer.take_batch(out),
             Feed::Audio(consumer) => consumer.take_batch(out),
+            Feed::Mp4(feed) => feed.take_batch(out),
         }
+    }
+
+    /// Appends what is held back until more comes: the stream has ended.
+    pub fn finish(&self, out: &mut Vec<u8>) {
+        match self {
+            Feed::Flv(_) | Feed::Audio(_) => {}
+            Feed::Ts(consumer) => consumer.finish(out),
+            Feed::Mp4(feed) => feed.consumer.finish(out),
+        }
+    }
+
+    /// Whether the format cannot go on though the stream does: its codec parameters changed.
+    pub fn is_over(&self) -> bool {
+        matches!(self, Feed::Mp4(feed) if feed.consumer.is_over())
+    }
+}
+
+/// Waits until it is known which tracks a stream has.
+#[derive(Default)]
+struct Guess {
+    /// When the stream was first seen to have something.
+    since: Option<Moment>,
+}
+
+impl Guess {
+    /// The tracks, once that is known. Sound may come a little after the first picture, or before it: a stream that just
+    /// begins is given time, unless all that are `wanted` are there.
+    fn settle(&mut self, place: &Place, wanted: Tracks, carries: impl Fn(Codec) -> bool) -> Option<Tracks> {
+        let tracks = Tracks::guess(place, carries)?.and(wanted);
+        let now = Moment::now();
+        let waited = now.since(*self.since.get_or_insert(now));
+        let settled = tracks == wanted || waited >= SETTLE || place.waiting() >= SETTLE;
+        (settled && tracks != Tracks::NONE).then_some(tracks)
     }
 }
 
@@ -63,10 +102,7 @@ pub struct FlvFeed {
 enum Flags {
     Told,
     Fixed(Tracks),
-    Guess {
-        /// When the stream was first seen to have something.
-        since: Option<Moment>,
-    },
+    Guess(Guess),
 }
 
 impl FlvFeed {
@@ -78,7 +114,7 @@ impl FlvFeed {
         FlvFeed {
             consumer: FlvConsumer::join(source),
             flags: if remux.guess_has_av {
-                Flags::Guess { since: None }
+                Flags::Guess(Guess::default())
             } else {
                 Flags::Fixed(fixed)
             },
@@ -98,18 +134,47 @@ impl FlvFeed {
         self.consumer.take_batch(out)
     }
 
-    /// The tracks to tell, once that is known. Sound may come a little after the first picture, or before it: a stream
-    /// that just begins is given time.
+    /// The tracks to tell, once that is known.
     fn tracks(&mut self) -> Option<Tracks> {
-        let since = match &mut self.flags {
-            Flags::Told => return None,
-            Flags::Fixed(tracks) => return Some(*tracks),
-            Flags::Guess { since } => since,
+        match &mut self.flags {
+            Flags::Told => None,
+            Flags::Fixed(tracks) => Some(*tracks),
+            Flags::Guess(guess) => guess.settle(&self.consumer.place, Tracks::BOTH, |_| true),
+        }
+    }
+}
+
+/// MP4 of one player. The movie box tells how each track is coded, so a track that is not there cannot be told, whatever
+/// the configuration says; it can only leave one out.
+pub struct Mp4Feed {
+    consumer: Mp4Consumer,
+    /// The tracks that it may have.
+    wanted: Tracks,
+    /// Until it is known which of them there are.
+    guess: Option<Guess>,
+}
+
+impl Mp4Feed {
+    fn join(source: &Rc<Source>, remux: &HttpRemux) -> Self {
+        let told = Tracks {
+            audio: remux.has_audio,
+            video: remux.has_video,
         };
-        let tracks = self.consumer.guess_tracks()?;
-        let now = Moment::now();
-        let waited = now.since(*since.get_or_insert(now));
-        let settled = (tracks.audio && tracks.video) || waited >= SETTLE || self.consumer.place.waiting() >= SETTLE;
-        settled.then_some(tracks)
+        Mp4Feed {
+            consumer: Mp4Consumer::join(source),
+            wanted: if remux.guess_has_av { Tracks::BOTH } else { told },
+            guess: Some(Guess::default()),
+        }
+    }
+
+    fn take_batch(&mut self, out: &mut Vec<u8>) -> u64 {
+        if let Some(guess) = &mut self.guess {
+            let Some(tracks) = guess.settle(&self.consumer.place, self.wanted, mp4::Muxer::carries) else {
+                return 0;
+            };
+            self.consumer.set_tracks(tracks);
+            self.guess = None;
+        }
+        self.consumer.take_batch(out)
     }
 }

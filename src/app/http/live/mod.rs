@@ -102,6 +102,7 @@ fn head(format: Format) -> ResponseHead {
             Format::Ts => "video/MP2T",
             Format::Aac => "audio/x-aac",
             Format::Mp3 => "audio/mpeg",
+            Format::Mp4 => "video/mp4",
         },
     )
 }

@@ -66,12 +66,8 @@ impl<'p, 'c, 's> Player<'p, 'c, 's> {
             if due || has_ended {
                 self.send()?;
             }
-            if has_ended {
-                log::info!(
-                    "http player is closed, the stream ended after {} messages",
-                    self.messages
-                );
-                return Ok(());
+            if has_ended || self.feed.is_over() {
+                return self.finish();
             }
             if self.server.http.live.turn.take(interval) {
                 self.report();
@@ -126,6 +122,21 @@ impl<'p, 'c, 's> Player<'p, 'c, 's> {
             }
             self.messages += taken;
         }
+    }
+
+    /// Sends what the format held back.
+    fn finish(&mut self) -> Result<()> {
+        let why = if self.feed.is_over() {
+            "its codec parameters changed"
+        } else {
+            let mut rest = Vec::new();
+            self.feed.finish(&mut rest);
+            let unsent = self.exchange.offer(&rest)?;
+            self.exchange.write_rest(&unsent)?;
+            "the stream ended"
+        };
+        log::info!("http player is closed, {why} after {} messages", self.messages);
+        Ok(())
     }
 
     /// Looks at what the client sent; gives whether it said goodbye.

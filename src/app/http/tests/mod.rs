@@ -3,6 +3,7 @@
 mod api;
 mod connections;
 mod files;
+mod live;
 
 use std::fs;
 use std::net::SocketAddr;

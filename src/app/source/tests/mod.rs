@@ -21,6 +21,7 @@ use crate::protocol::rtmp::chunk::{Decoder, Message};
 
 mod delivery;
 mod follower;
+mod views;
 
 const CHUNK: usize = 4096;
 const AT_ONCE: MergedWrite = MergedWrite {
@@ -182,7 +183,7 @@ fn flv_players_have_their_own_zero_too() {
     run(|| {
         let (source, publication) = source(play());
         let mut waiting = FlvConsumer::join(&source);
-        assert_eq!(waiting.guess_tracks(), None);
+        assert_eq!(Tracks::guess(&waiting.place, |_| true), None);
         headers(&publication);
         for frame in [
             video(1000, true, 10),
@@ -205,7 +206,7 @@ fn flv_players_have_their_own_zero_too() {
 
         let mut deaf = FlvConsumer::join(&source);
         assert_eq!(
-            deaf.guess_tracks(),
+            Tracks::guess(&deaf.place, |_| true),
             Some(Tracks {
                 audio: true,
                 video: true
