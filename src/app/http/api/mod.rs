@@ -3,6 +3,7 @@
 pub mod auth;
 mod clients;
 mod clusters;
+mod dvr;
 mod index;
 mod json;
 mod node;
