@@ -4,6 +4,9 @@ pub mod cli;
 pub mod clients;
 pub mod config;
 pub mod dvr;
+pub mod exporter;
+pub mod hds;
+pub mod heartbeat;
 pub mod hls;
 pub mod hooks;
 pub mod http;
@@ -13,7 +16,7 @@ pub mod monitor;
 pub mod pithy;
 pub mod recording;
 pub mod rtmp;
-
+pub mod security;
 pub mod server;
 pub mod source;
 pub mod stat;

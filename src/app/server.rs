@@ -10,6 +10,9 @@ use super::clients::{ClientTable, Entry};
 use super::config::section::vhost::Vhost;
 use super::config::{Config, Origin};
 use super::dvr::DvrStreams;
+use super::exporter::{self, Exporter};
+use super::hds::HdsStreams;
+use super::heartbeat;
 use super::hls::HlsStreams;
 use super::hooks::Hooks;
 use super::http::{self, Http};
@@ -52,6 +55,10 @@ pub struct Server {
     pub identity: Identity,
     /// The HTTP callbacks.
     pub hooks: Hooks,
+    /// Streams as HDS.
+    pub hds: HdsStreams,
+    /// The exporter of metrics.
+    pub exporter: Exporter,
     /// Streams as HLS.
     pub hls: HlsStreams,
     /// Streams as recorded files.
@@ -91,15 +98,20 @@ impl Server {
     /// # Errors
     /// What is wrong with the configuration.
     pub fn new(origin: Origin, identity: Identity) -> Result<Rc<Self>> {
+        let config = origin.load().wrap("load configuration")?.config;
+        let stat = Statistics::new(config.stats.enabled);
+        stat.host.count_disks(&config.stats.disk);
         Ok(Rc::new(Server {
-            config: RefCell::new(origin.load().wrap("load configuration")?.config),
             sources: SourceTable::default(),
             clients: Rc::default(),
             turns: Turns::default(),
             http: Http::default(),
-            stat: Rc::default(),
+            stat: Rc::new(stat),
             identity,
+            exporter: Exporter::new(config.exporter.clone()),
+            config: RefCell::new(config),
             hooks: Hooks::default(),
+            hds: HdsStreams::default(),
             hls: HlsStreams::default(),
             dvr: DvrStreams::default(),
             recordings: Recordings::default(),
@@ -135,6 +147,8 @@ impl Server {
     /// When an address cannot be listened at.
     pub fn run(self: &Rc<Self>) -> Result<()> {
         self.open_listeners().wrap("listen")?;
+        exporter::open(self).wrap("listen")?;
+        heartbeat::start(self);
         let cleaner = self.clone();
         coroutine::spawn("clean up sources", move || cleaner.clean_up());
         let viewers = self.clone();
@@ -187,6 +201,7 @@ impl Server {
         loop {
             coroutine::sleep(CLEANUP);
             self.hls.dispose_idle();
+            self.hds.forget_idle();
             let removed = self.sources.remove_idle();
             if removed > 0 {
                 log::debug!("removed {removed} idle sources, {} are left", self.sources.len());
@@ -245,6 +260,14 @@ impl Server {
     fn close_listeners(&self) {
         self.listeners.borrow_mut().clear();
         self.http.close();
+        self.exporter.close();
+    }
+
+    /// Where it listens for RTMP and HTTP.
+    pub fn listening(&self) -> Vec<SocketAddr> {
+        let mut all = self.http.addresses();
+        all.extend(self.listeners.borrow().keys());
+        all
     }
 
     /// Gives a connection a coroutine that serves it, unless too many clients are connected.
@@ -309,6 +332,7 @@ impl Server {
                 source.keep_sound(vhost.http_remux.kept_sound());
             }
         });
+        self.stat.host.count_disks(&config.stats.disk);
         self.stat
             .retain_vhosts(|name| config.vhosts().iter().any(|vhost| vhost.name == name));
         log::info!("reload success");

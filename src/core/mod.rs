@@ -10,6 +10,7 @@ pub mod folder;
 pub mod id;
 pub mod limits;
 pub mod log_file;
+pub mod mini_http;
 pub mod offload;
 pub mod output;
 pub mod process;

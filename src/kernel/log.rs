@@ -18,6 +18,7 @@ use crate::core::clock::unix_time;
 use crate::core::id::ContextId;
 use crate::core::limits::LOG_LINE_BYTES;
 use crate::core::log_file::LogFile;
+use crate::core::mini_http;
 
 use super::error::errno_text;
 
@@ -104,6 +105,7 @@ impl Log for Logger {
 
     fn log(&self, record: &Record<'_>) {
         if !self.enabled(record.metadata()) {
+            mini_http::heed_log(record);
             return;
         }
         let errno = io::Error::last_os_error().raw_os_error().unwrap_or(0);

@@ -12,7 +12,7 @@ const SECONDS: usize = 5;
 
 /// Plays for [`SECONDS`] and writes what it got to a file, remuxed; decodes nothing. Ends by itself.
 #[track_caller]
-fn play(folder: &Path, url: &str, file: &Path) -> Program {
+pub fn play(folder: &Path, url: &str, file: &Path) -> Program {
     // The shell opens the file, since VLC refuses to run as root and nobody may not write here.
     const SCRIPT: &str = r#"
         as_nobody=

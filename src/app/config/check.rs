@@ -6,6 +6,7 @@ use super::endpoint::Endpoint;
 use super::env::Env;
 use super::host::Host;
 use super::nearest::nearest;
+use super::network::Network;
 use super::scope::{Given, Scope};
 use super::section::log::is_to_file;
 use super::syntax::{self, Directive, Tree, Word};
@@ -57,6 +58,7 @@ impl Checker<'_> {
         self.listen()?;
         self.intervals()?;
         self.http()?;
+        self.proxies()?;
         self.log()?;
         self.names_in(&["stream_caster"])?;
         self.names_in(&["vhost"])?;
@@ -145,6 +147,17 @@ impl Checker<'_> {
             }
         }
         Ok(())
+    }
+
+    fn proxies(&self) -> Result<(), Fault> {
+        let proxies = self.root.list("trusted_proxies");
+        match proxies.iter().find(|given| Network::parse(&given.text).is_none()) {
+            None => Ok(()),
+            Some(given) => {
+                let message = format!("illegal trusted_proxies \"{}\": no address and no network", given.text);
+                Err(Fault::at(&given.place, message).with_hint("write 127.0.0.1, ::1 or 10.0.0.0/8"))
+            }
+        }
     }
 
     fn log(&self) -> Result<(), Fault> {

@@ -137,7 +137,7 @@ impl Linter<'_> {
         let rule = Rule::parse(text(0), text(1));
         let (index, wanted) = match (rule.action, rule.from) {
             (None, _) => (0, "play or publish"),
-            (_, None) => (1, "all, an IP address or an IPv4 network such as 192.0.2.0/24"),
+            (_, None) => (1, "all, an IP address or a network such as 192.0.2.0/24"),
             _ => return,
         };
         let place = directive

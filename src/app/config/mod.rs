@@ -14,6 +14,7 @@ mod lexer;
 mod lint;
 pub mod load;
 mod nearest;
+pub mod network;
 mod origin;
 pub mod place;
 pub mod report;
@@ -31,12 +32,16 @@ use std::time::Duration;
 pub use self::endpoint::Endpoint;
 pub use self::host::Host;
 pub use self::load::{LoadOptions, Loaded, read_file};
+pub use self::network::Network;
 pub use self::origin::Origin;
 use self::scope::Scope;
+use self::section::exporter::Exporter;
+use self::section::heartbeat::Heartbeat;
 use self::section::http_api::HttpApi;
 use self::section::http_server::HttpServer;
 use self::section::log::Log;
 use self::section::process::Process;
+use self::section::stats::Stats;
 use self::section::vhost::{DEFAULT_VHOST, Vhost, read_chunk_size};
 
 /// All settings of a server, as they were when the configuration was loaded.
@@ -48,6 +53,8 @@ pub struct Config {
     pub log: Log,
     /// Where RTMP clients are awaited; only a server without a file may have none.
     pub listen: Vec<Endpoint>,
+    /// The same as it was written.
+    pub listen_texts: Vec<String>,
     /// How many clients may be connected at a time, above 0.
     pub max_connections: u32,
     /// The size of RTMP chunks that we send where no vhost says another, bytes, from 128.
@@ -58,6 +65,14 @@ pub struct Config {
     pub http_api: HttpApi,
     /// The HTTP server for media and files.
     pub http_server: HttpServer,
+    /// The exporter of metrics.
+    pub exporter: Exporter,
+    /// Reports that are sent home.
+    pub heartbeat: Heartbeat,
+    /// Statistics of the machine.
+    pub stats: Stats,
+    /// The proxies whose word for a client's address is taken, for requests over HTTP.
+    pub trusted_proxies: Vec<Network>,
     vhosts: Vec<Rc<Vhost>>,
     by_name: HashMap<String, usize>,
 }
@@ -105,11 +120,20 @@ impl Config {
                 .iter()
                 .filter_map(|given| Endpoint::parse(&given.text).ok())
                 .collect(),
+            listen_texts: root.texts("listen"),
             max_connections: root.size("max_connections"),
             chunk_size,
             pithy_print: root.duration("pithy_print_ms"),
             http_api: HttpApi::read(&root.section("http_api")),
             http_server: HttpServer::read(&root.section("http_server")),
+            exporter: Exporter::read(&root.section("exporter")),
+            heartbeat: Heartbeat::read(&root.section("heartbeat")),
+            stats: Stats::read(&root.section("stats")),
+            trusted_proxies: root
+                .texts("trusted_proxies")
+                .iter()
+                .filter_map(|text| Network::parse(text))
+                .collect(),
             vhosts,
             by_name,
         }

@@ -52,8 +52,9 @@ impl HlsStreams {
 
     /// Deletes the files of streams that nobody has published for `hls_dispose`. Yields.
     pub fn dispose_idle(&self) {
-        let idle: Vec<_> = self.take_if(|stream| stream.is_idle());
+        let idle = self.take_if(|stream| stream.is_idle());
         idle.iter().for_each(|stream| stream.dispose());
+        self.take_if(|stream| stream.is_forgotten());
     }
 
     /// Looks for players that have left, until the process ends. Yields.

@@ -119,8 +119,8 @@ impl HlsRecorder {
         }
         match frame.kind {
             Kind::Video => {
-                let may = frame.facts.keyframe || !self.settings.wait_keyframe;
-                may && length >= self.settings.target_ms() + shift
+                let can_begin = frame.facts.keyframe || !self.settings.wait_keyframe;
+                can_begin && length >= self.settings.target_ms() + shift
             }
             Kind::Audio => length >= self.settings.limit_ms() + shift,
             Kind::Data => false,

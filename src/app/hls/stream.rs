@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::floor::Floor;
 use super::playlist::{Segment, Window};
@@ -17,6 +18,9 @@ use crate::protocol::rtmp::url::StreamUrl;
 
 /// Deletions and the like that may wait, bytes.
 const BACKLOG_BYTES: usize = 1 << 20;
+
+/// How long the numbers of a stream go on at least after its publication.
+const KEPT: Duration = Duration::from_secs(120);
 
 /// Segments, their numbers, and where all that is.
 pub struct Stream {
@@ -161,6 +165,11 @@ impl Stream {
     pub fn is_idle(&self) -> bool {
         let dispose = self.settings().dispose;
         !dispose.is_zero() && Moment::now().since(self.last_data.get()) >= dispose
+    }
+
+    /// Whether its files are to stay, but it was silent so long that its numbers may begin anew.
+    pub fn is_forgotten(&self) -> bool {
+        !self.is_live.get() && Moment::now().since(self.last_data.get()) >= KEPT.max(self.settings().dispose)
     }
 
     /// Deletes all its files; numbers go on. Yields.

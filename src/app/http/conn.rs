@@ -70,8 +70,8 @@ impl Connection<'_> {
     fn run(&mut self) -> Result<u64> {
         let mut served = 0;
         while let Some(request) = self.read_request()? {
-            log_request(&request, self.peer, served);
             let mut exchange = Exchange::new(self.server, request, &mut self.input, self.peer, self.timeouts);
+            log_request(&exchange, served);
             let finished = answer(self.site, &mut exchange).and_then(|()| exchange.finish());
             served += 1;
             if !matches!(finished, Ok(true)) {
@@ -160,7 +160,8 @@ impl Connection<'_> {
     }
 }
 
-fn log_request(request: &Request, peer: SocketAddr, index: u64) {
+fn log_request(exchange: &Exchange<'_, '_>, index: u64) {
+    let (request, peer) = (&exchange.request, exchange.peer);
     let length = match request.body {
         BodyLength::Exact(length) => length.to_string(),
         BodyLength::Chunked => "chunked".to_owned(),
@@ -170,7 +171,11 @@ fn log_request(request: &Request, peer: SocketAddr, index: u64) {
         printable(&request.host),
         printable(&request.target),
     );
-    log::info!("HTTP #{index} {peer} {method} http://{host}{target}, content-length={length}");
+    let client = match exchange.client == peer.ip() {
+        true => String::new(),
+        false => format!(" for {}", exchange.client),
+    };
+    log::info!("HTTP #{index} {peer}{client} {method} http://{host}{target}, content-length={length}");
 }
 
 fn answer(site: Site, exchange: &mut Exchange<'_, '_>) -> Result<()> {

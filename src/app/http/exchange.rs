@@ -1,12 +1,12 @@
 //! One request and its answer: what a handler reads and writes.
 
 use std::io::IoSlice;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Timeouts, cors};
+use super::{Timeouts, cors, forwarded};
 use crate::app::cli::SIGNATURE;
 use crate::app::config::section::vhost::Vhost;
 use crate::app::server::Server;
@@ -64,8 +64,10 @@ pub struct Exchange<'c, 's> {
     pub request: Request,
     /// The vhost that it is for; none when it names one that is disabled, or an unknown one and there is no default.
     pub vhost: Option<Rc<Vhost>>,
-    /// Who asks.
+    /// The other end of the connection.
     pub peer: SocketAddr,
+    /// Who asks: the peer, or the client that a trusted proxy asks for.
+    pub client: IpAddr,
     input: &'c mut Input<'s>,
     timeouts: Timeouts,
     body: BodyReader,
@@ -107,6 +109,7 @@ impl<'c, 's> Exchange<'c, 's> {
         timeouts: Timeouts,
     ) -> Self {
         Exchange {
+            client: forwarded::client(peer.ip(), &request.headers, &server.config().trusted_proxies),
             vhost: server.config().vhost(&request.vhost_name()),
             body: BodyReader::new(request.body),
             keep_alive: request.wants_keep_alive(),

@@ -69,13 +69,13 @@ fn answer_new(exchange: &mut Exchange<'_, '_>, vhost: &Rc<Vhost>, wished: Option
     let Some(url) = live::url_of_file(vhost, exchange) else {
         return exchange.reply_status(Status::NOT_FOUND);
     };
-    if let Err(status) = live::admit(exchange, vhost, &url) {
+    if let Err(status) = live::admit(exchange, vhost) {
         return exchange.reply_status(status);
     }
     let page_url = exchange.request.headers.get("Referer").unwrap_or_default().to_owned();
     let subject = Subject {
         url,
-        ip: exchange.peer.ip(),
+        ip: exchange.client,
         page_url,
         vhost: vhost.clone(),
     };
@@ -96,7 +96,7 @@ fn answer_new(exchange: &mut Exchange<'_, '_>, vhost: &Rc<Vhost>, wished: Option
         target.push('&');
         target.push_str(pair);
     }
-    log::info!("HLS session {} begins, ip={}, {target}", session.id, exchange.peer.ip());
+    log::info!("HLS session {} begins, ip={}, {target}", session.id, exchange.client);
     let body = format!("{MASTER}{target}\n");
     session.carry(0, body.len() as u64);
     exchange.reply(head(), body.as_bytes())

@@ -9,6 +9,7 @@ pub mod conn;
 mod cors;
 pub mod exchange;
 mod flv_seek;
+mod forwarded;
 mod hls;
 pub mod live;
 pub mod router;

@@ -49,10 +49,19 @@ pub struct Statistics {
     pub host: host::Host,
     /// How the last reload went.
     pub reloads: ReloadLog,
+    samples_host: bool,
+    lag: Cell<Duration>,
 }
 
 impl Default for Statistics {
     fn default() -> Self {
+        Statistics::new(true)
+    }
+}
+
+impl Statistics {
+    /// Of clients, and of the machine if wanted.
+    pub fn new(samples_host: bool) -> Self {
         Statistics {
             vhosts: RefCell::default(),
             streams: RefCell::default(),
@@ -60,13 +69,16 @@ impl Default for Statistics {
             total: Traffic::new(),
             entered: Cell::new(0),
             failed: Cell::new(0),
-            host: host::Host::sampled(),
+            host: match samples_host {
+                true => host::Host::sampled(),
+                false => host::Host::unsampled(),
+            },
             reloads: ReloadLog::default(),
+            samples_host,
+            lag: Cell::default(),
         }
     }
-}
 
-impl Statistics {
     /// Enters a client until the result is dropped; `carrier` is what its bytes are read from.
     pub fn enter(self: &Rc<Self>, new: NewClient<'_>, carrier: Rc<dyn Carrier>) -> Entry {
         let vhost = self.vhost_of(new.vhost);
@@ -154,6 +166,11 @@ impl Statistics {
         self.failed.get()
     }
 
+    /// How late the last sample was: the time that ready coroutines wait for others.
+    pub fn lag(&self) -> Duration {
+        self.lag.get()
+    }
+
     /// Reads all byte counters and computes the rates.
     pub fn sample(&self) {
         let now = Moment::now();
@@ -200,8 +217,13 @@ impl Statistics {
 /// Samples until the process ends. Yields.
 pub fn run(stat: &Statistics) {
     for period in 1u64.. {
+        let due = Moment::after(PERIOD);
         coroutine::sleep(PERIOD);
+        stat.lag.set(Moment::now().since(due));
         stat.sample();
+        if !stat.samples_host {
+            continue;
+        }
         stat.host.sample_cpu();
         if period.is_multiple_of(MEMORY_PERIODS) {
             stat.host.sample_memory();
@@ -229,8 +251,13 @@ impl Entry {
     /// Takes the client out, and counts an error that it ended with.
     pub fn leave(self, ended: &Result<()>) {
         if ended.is_err() {
-            self.stat.failed.set(self.stat.failed.get() + 1);
+            self.fail();
         }
+    }
+
+    /// Takes the client out, and counts that it ended with an error.
+    pub fn fail(self) {
+        self.stat.failed.set(self.stat.failed.get() + 1);
     }
 }
 

@@ -1,6 +1,9 @@
 //! Typed snapshots, a file for each feature: read once when a configuration is loaded, immutable from then on.
 
 pub mod dvr;
+pub mod exporter;
+pub mod hds;
+pub mod heartbeat;
 pub mod hls;
 pub mod http_api;
 pub mod http_hooks;
@@ -13,4 +16,5 @@ pub mod process;
 pub mod publish;
 pub mod refer;
 pub mod security;
+pub mod stats;
 pub mod vhost;

@@ -1,7 +1,8 @@
 //! Which addresses may play or publish on a vhost.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
+use crate::app::config::network::Network;
 use crate::app::config::scope::Scope;
 use crate::app::config::syntax::Directive;
 
@@ -39,10 +40,8 @@ pub enum Action {
 pub enum From {
     /// Anywhere.
     All,
-    /// At one address.
-    Address(IpAddr),
-    /// In an IPv4 network.
-    Network(Ipv4Addr, u8),
+    /// At one address, or in a network.
+    Network(Network),
 }
 
 impl Rule {
@@ -72,29 +71,16 @@ impl Rule {
 
 impl From {
     fn parse(text: &str) -> Option<Self> {
-        if text == "all" {
-            return Some(From::All);
-        }
-        match text.split_once('/') {
-            Some((network, bits)) => {
-                let bits = bits.parse().ok().filter(|bits| *bits <= 32)?;
-                Some(From::Network(network.parse().ok()?, bits))
-            }
-            None => Some(From::Address(text.parse().ok()?)),
+        match text {
+            "all" => Some(From::All),
+            _ => Network::parse(text).map(From::Network),
         }
     }
 
     fn contains(self, client: IpAddr) -> bool {
-        // A client of a dual-stack listener shows up as an IPv6 address that holds its IPv4 one.
-        let client = client.to_canonical();
-        match (self, client) {
-            (From::All, _) => true,
-            (From::Address(address), _) => address.to_canonical() == client,
-            (From::Network(network, bits), IpAddr::V4(client)) => {
-                let mask = u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0);
-                network.to_bits() & mask == client.to_bits() & mask
-            }
-            (From::Network(..), IpAddr::V6(_)) => false,
+        match self {
+            From::All => true,
+            From::Network(network) => network.contains(client),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::dvr::Dvr;
+use super::hds::Hds;
 use super::hls::Hls;
 use super::http_hooks::HttpHooks;
 use super::http_remux::HttpRemux;
@@ -49,6 +50,8 @@ pub struct Vhost {
     pub http_static: HttpStatic,
     /// Live streams that are served over HTTP.
     pub http_remux: HttpRemux,
+    /// Streams as HDS files.
+    pub hds: Rc<Hds>,
     /// Streams as HLS files.
     pub hls: Rc<Hls>,
     /// Streams as recorded files.
@@ -77,6 +80,7 @@ impl Vhost {
             http_hooks: HttpHooks::read(&vhost.section("http_hooks")),
             http_static: HttpStatic::read(name, &vhost.section("http_static")),
             http_remux: HttpRemux::read(&vhost.section("http_remux")),
+            hds: Rc::new(Hds::read(&vhost.section("hds"))),
             hls: Rc::new(Hls::read(&vhost.section("hls"))),
             dvr: Rc::new(Dvr::read(&vhost.section("dvr"))),
         }

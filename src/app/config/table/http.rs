@@ -57,15 +57,17 @@ rows! {
         "TLS private key file, PEM" "loaded per connection";
     "http_server.https.cert"           Text      "./conf/server.crt" own   reload  Live "4+" unbuilt
         "TLS certificate file, PEM" "loaded per connection";
-    "exporter"                         Block     "-"        none  restart Live "5+" unbuilt
+    "trusted_proxies"                  List      "-"        own   reload  Live "-" built
+        "Proxies in front of the HTTP servers, by address or network" "SRS has no such directive; from these, X-Forwarded-For, X-Real-IP or Forwarded tells the address of the client" ["127.0.0.1 ::1 10.0.0.0/8"];
+    "exporter"                         Block     "-"        none  restart Live "5+" built
         "Prometheus exporter section";
-    "exporter.enabled"                 Flag      "off"      own   restart Live "5+" unbuilt
+    "exporter.enabled"                 Flag      "off"      own   restart Live "5+" built
         "Serve /metrics and extra listener";
-    "exporter.listen"                  Text      "9972"     own   restart Live "5+" unbuilt
+    "exporter.listen"                  Text      "9972"     own   restart Live "5+" built
         "Exporter listen endpoint";
-    "exporter.label"                   Text      "-"        own   restart Live "5+" unbuilt
+    "exporter.label"                   Text      "-"        own   restart Live "5+" built
         "Value of label \"label\" in srs_build_info" "left out when empty" ["cn-beijing"];
-    "exporter.tag"                     Text      "-"        own   restart Live "5+" unbuilt
+    "exporter.tag"                     Text      "-"        own   restart Live "5+" built
         "Value of label \"tag\" in srs_build_info" "left out when empty" ["cn-edge"];
     "http_stream"                      Block     "-"        none  restart Deprecated "1-2" built
         "Old name of http_server" "transformed";

@@ -59,27 +59,27 @@ rows! {
         "Where RTMP clients are awaited" "port, ip:port or [ipv6]:port, several allowed; a reload re-opens all of them" ["1935"];
     "chunk_size"                       Int       "60000"    ["SRS_VHOST_CHUNK_SIZE"] reload  Live "1+" built
         "Size of outgoing RTMP chunks, bytes" "128..65536, else a warning; the variable is that of the vhost";
-    "heartbeat"                        Block     "-"        none  restart Live "1+" unbuilt
+    "heartbeat"                        Block     "-"        none  restart Live "1+" built
         "Report-home section";
-    "heartbeat.enabled"                Flag      "off"      own   restart Live "1+" unbuilt
+    "heartbeat.enabled"                Flag      "off"      own   restart Live "1+" built
         "Send heartbeat posts";
-    "heartbeat.interval"               Seconds   "10"       own   restart Live "1+" unbuilt
+    "heartbeat.interval"               Seconds   "10"       own   restart Live "1+" built
         "Time between posts" "integer parse: 9.3 gives 9; must be >0";
-    "heartbeat.url"                    Text      "http://127.0.0.1:8085/api/v1/servers" own   reload  Live "1+" unbuilt
+    "heartbeat.url"                    Text      "http://127.0.0.1:8085/api/v1/servers" own   reload  Live "1+" built
         "Receiver of posts" "query part is not sent";
-    "heartbeat.device_id"              Text      "-"        own   reload  Live "1+" unbuilt
+    "heartbeat.device_id"              Text      "-"        own   reload  Live "1+" built
         "device_id field of posts" ["my-server"];
-    "heartbeat.summaries"              Flag      "off"      own   reload  Live "1+" unbuilt
+    "heartbeat.summaries"              Flag      "off"      own   reload  Live "1+" built
         "Add summaries object to posts";
-    "heartbeat.ports"                  Flag      "off"      own   reload  Live "5+" unbuilt
+    "heartbeat.ports"                  Flag      "off"      own   reload  Live "5+" built
         "Add listen ports to posts";
-    "stats"                            Block     "-"        none  restart Live "1+" unbuilt
+    "stats"                            Block     "-"        none  restart Live "1+" built
         "Host statistics section";
-    "stats.enabled"                    Flag      "on"       none  restart Live "4+" unbuilt
+    "stats.enabled"                    Flag      "on"       none  restart Live "4+" built
         "Sample CPU, memory, network, disk";
-    "stats.network"                    Int       "0"        none  reload  Live "1+" unbuilt
+    "stats.network"                    Int       "0"        none  reload  Live "1+" built
         "Index of NIC whose IP is reported" ">=0 and below NIC count";
-    "stats.disk"                       List      "-"        none  reload  Live "1+" unbuilt
+    "stats.disk"                       List      "-"        none  reload  Live "1+" built
         "Disk device names to sample" "all when unset" ["sda sdb"];
     "threads"                          OpenBlock "-"        none  restart Live "5+" unbuilt
         "Thread manager section";

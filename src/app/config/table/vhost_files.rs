@@ -77,15 +77,15 @@ rows! {
         "Old RAM/disk choice" "accepted with warning, ignored";
     "vhost.hls.hls_mount"              Text      "-"        none  restart Removed "2" built
         "Old RAM HLS mount" "accepted with warning, ignored";
-    "vhost.hds"                        OpenBlock "-"        none  reload  Live "2+" unbuilt
+    "vhost.hds"                        OpenBlock "-"        none  reload  Live "2+" built
         "HDS section (build option)";
-    "vhost.hds.enabled"                Flag      "off"      own   reload  Live "2+" unbuilt
+    "vhost.hds.enabled"                Flag      "off"      own   reload  Live "2+" built
         "Make HDS files";
-    "vhost.hds.hds_fragment"           FractionalSeconds "10"       own   reload  Live "2+" unbuilt
+    "vhost.hds.hds_fragment"           FractionalSeconds "10"       own   reload  Live "2+" built
         "Fragment length";
-    "vhost.hds.hds_window"             FractionalSeconds "60"       own   reload  Live "2+" unbuilt
+    "vhost.hds.hds_window"             FractionalSeconds "60"       own   reload  Live "2+" built
         "Span of kept fragments";
-    "vhost.hds.hds_path"               Text      "./objs/nginx/html" own   reload  Live "2+" unbuilt
+    "vhost.hds.hds_path"               Text      "./objs/nginx/html" own   reload  Live "2+" built
         "Output folder";
     "vhost.dvr"                        Block     "-"        none  reload  Live "1+" built
         "Recording section";

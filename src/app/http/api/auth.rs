@@ -30,7 +30,7 @@ pub fn refuse(exchange: &mut Exchange<'_, '_>) -> Result<bool> {
     }
     log::warn!(
         "HTTP client {} is refused, it gave no valid user name and password",
-        exchange.peer
+        exchange.client
     );
     let mut head = ResponseHead::new(Status::UNAUTHORIZED);
     if verdict == Verdict::Unknown {

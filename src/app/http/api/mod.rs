@@ -5,7 +5,7 @@ mod clients;
 mod clusters;
 mod dvr;
 mod index;
-mod json;
+pub mod json;
 mod node;
 mod raw;
 mod streams;
@@ -21,6 +21,7 @@ use self::json::{Bare, Envelope};
 use super::exchange::Exchange;
 use super::router::{Handler, Router, Served, redirect_to_folder};
 use crate::app::config::section::http_api::HttpApi;
+use crate::app::exporter;
 use crate::app::server::Server;
 use crate::core::limits::{API_PAGE_ITEMS, API_PAGE_ITEMS_MIN};
 use crate::kernel::error::{Error, Result};
@@ -55,10 +56,10 @@ const ENDPOINTS: &[(&str, Endpoint)] = &[
     ("/api/v1/tests/requests", trial::requests),
     ("/api/v1/tests/errors", trial::errors),
     ("/api/v1/tests/redirects", trial::redirects),
-    // These answer the same while WebRTC and the exporter are off.
+    (exporter::PATH, metrics),
+    // These answer the same while WebRTC is off.
     ("/rtc/v1/play/", |_| Answer::code(RTC_FAILED)),
     ("/rtc/v1/publish/", |_| Answer::code(RTC_FAILED)),
-    ("/metrics", |_| Answer::error(ErrorCode::ExporterDisable)),
 ];
 
 /// What WebRTC's signalling answers to everything that it cannot do.
@@ -200,11 +201,21 @@ impl Call<'_> {
     }
 }
 
+/// `/metrics`.
+fn metrics(call: &Call<'_>) -> Answer {
+    match call.server.exporter.is_enabled() {
+        true => Answer::Metrics(exporter::page(call.server)),
+        false => Answer::error(ErrorCode::ExporterDisable),
+    }
+}
+
 /// What an endpoint answers.
 #[derive(Debug)]
 enum Answer {
     /// A JSON text, with status 200 also for errors of the API.
     Json(Vec<u8>),
+    /// A page of metrics.
+    Metrics(Vec<u8>),
     /// A status with its phrase as the body.
     Status(Status),
     /// Another path, for good.
@@ -267,6 +278,10 @@ fn reply(exchange: &mut Exchange<'_, '_>, answer: Answer, function: Option<Strin
         (Answer::Json(body), Some(function)) => {
             let head = ResponseHead::new(Status::OK).with("Content-Type", "text/javascript");
             exchange.reply(head, &[function.as_bytes(), b"(", &body, b")"].concat())
+        }
+        (Answer::Metrics(body), _) => {
+            let head = ResponseHead::new(Status::OK).with("Content-Type", "text/plain; charset=utf-8");
+            exchange.reply(head, &body)
         }
         (Answer::Status(status), _) => exchange.reply_status(status),
         (Answer::Moved(location), _) => {

@@ -6,6 +6,7 @@ use super::json::Data;
 use super::{Answer, Call};
 use crate::app::cli::VERSION;
 use crate::app::config::directive;
+use crate::app::stat::host::date;
 
 #[derive(Serialize)]
 struct Versions {
@@ -140,23 +141,4 @@ pub fn features(call: &Call<'_>) -> Answer {
             },
         },
     })
-}
-
-/// Seconds since 1970 as a date and a time of UTC.
-fn date(seconds: u64) -> String {
-    let seconds = i64::try_from(seconds).unwrap_or(0);
-    let moment = jiff::Timestamp::from_second(seconds).unwrap_or_default();
-    moment.strftime("%Y-%m-%d %H:%M:%S").to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates_are_readable() {
-        assert_eq!(date(0), "1970-01-01 00:00:00");
-        assert_eq!(date(1_795_373_596), "2026-11-22 18:53:16");
-        assert_eq!(date(u64::MAX), "1970-01-01 00:00:00");
-    }
 }

@@ -1,11 +1,14 @@
 //! Live streams over HTTP: one request is one player, for as long as the publisher stays.
 
+mod admission;
 mod feed;
 mod player;
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use self::admission::Admission;
+pub use self::admission::admit;
 use self::feed::Feed;
 use self::player::Player;
 use super::exchange::Exchange;
@@ -108,9 +111,14 @@ fn head(format: Format) -> ResponseHead {
 }
 
 fn play(exchange: &mut Exchange<'_, '_>, vhost: &Rc<Vhost>, url: &StreamUrl, format: Format) -> Result<()> {
-    if let Err(status) = admit(exchange, vhost, url) {
-        return exchange.reply_status(status);
-    }
+    let admitted = admit(exchange, vhost).and_then(|()| Admission::ask(exchange, vhost, url));
+    let admission = match admitted {
+        Ok(admission) => admission,
+        Err(status) => {
+            exchange.close_afterwards();
+            return exchange.reply_status(status);
+        }
+    };
     let server = exchange.server.clone();
     let source = server.sources.fetch_or_create(&url.stream_url(), vhost);
     log_start(exchange, url, &source, format);
@@ -131,9 +139,8 @@ fn play(exchange: &mut Exchange<'_, '_>, vhost: &Rc<Vhost>, url: &StreamUrl, for
     }
     exchange.flush()?;
     let feed = Feed::join(&source, &vhost.http_remux, format);
-    let client = enter(exchange, url);
     let played = Player::new(exchange, &server, vhost, feed).play();
-    client.leave(&played);
+    admission.leave(&played);
     played
 }
 
@@ -144,7 +151,7 @@ fn enter(exchange: &Exchange<'_, '_>, url: &StreamUrl) -> stat::Entry {
     let new = NewClient {
         id: id.as_str(),
         kind: ClientKind::FlvPlay,
-        ip: exchange.peer.ip(),
+        ip: exchange.client,
         page_url: request.headers.get("Referer").unwrap_or_default(),
         swf_url: "",
         tc_url: &url.tc_url,
@@ -166,16 +173,11 @@ pub fn url_of_file(vhost: &Vhost, exchange: &Exchange<'_, '_>) -> Option<StreamU
     named.then(|| stream_url(vhost, folder, stream, exchange))
 }
 
-/// Whether this client may play this stream: the place of all checks that are made before a player starts.
-pub fn admit(_exchange: &mut Exchange<'_, '_>, _vhost: &Rc<Vhost>, _url: &StreamUrl) -> Result<(), Status> {
-    Ok(())
-}
-
 fn log_start(exchange: &Exchange<'_, '_>, url: &StreamUrl, source: &Source, format: Format) {
     let id = source.publisher().map(|id| id.to_string()).unwrap_or_default();
     log::info!(
         "http {format:?} player, ip={}, vhost={}, app={}, stream={}, param={}, cache={}, source_id={id}",
-        exchange.peer.ip(),
+        exchange.client,
         printable(&url.vhost),
         printable(&url.app),
         printable(&url.stream),

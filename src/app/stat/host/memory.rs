@@ -90,14 +90,19 @@ pub struct Disks {
 }
 
 impl Disks {
-    pub(super) fn read(vmstat: &str, diskstats: &str, now_ms: u64, before: &Self) -> Self {
+    /// `counted` are the names of the disks that count; all when empty.
+    pub(super) fn read(vmstat: &str, diskstats: &str, now_ms: u64, before: &Self, counted: &[String]) -> Self {
         let paged = (value_of(vmstat, "pgpgin"), value_of(vmstat, "pgpgout"));
         let mut sample = Disks {
             ok: paged.0.is_some(),
             sample_time: now_ms,
             paged_in: paged.0.unwrap_or(0),
             paged_out: paged.1.unwrap_or(0),
-            worked: diskstats.lines().filter_map(worked).collect(),
+            worked: diskstats
+                .lines()
+                .filter_map(worked)
+                .filter(|(name, _)| counts(name, counted))
+                .collect(),
             ..Disks::default()
         };
         let span = now_ms.saturating_sub(before.sample_time);
@@ -119,11 +124,15 @@ impl Disks {
 fn worked(line: &str) -> Option<(String, u64)> {
     let mut words = line.split_ascii_whitespace().skip(2);
     let name = words.next()?;
-    // Disks that are files or memory.
-    if name.starts_with("loop") || name.starts_with("ram") {
-        return None;
-    }
     Some((name.to_owned(), words.nth(9)?.parse().ok()?))
+}
+
+fn counts(name: &str, counted: &[String]) -> bool {
+    match counted {
+        // Not disks that are files or memory.
+        [] => !name.starts_with("loop") && !name.starts_with("ram"),
+        _ => counted.iter().any(|found| found == name),
+    }
 }
 
 #[cfg(test)]
@@ -158,9 +167,15 @@ mod tests {
             &stats(100, 50),
             1000,
             &Disks::default(),
+            &[],
         );
         assert!(first.ok && first.busy == 0.0 && first.read_kbytes == 0);
-        let second = Disks::read("pgpgin 3000\npgpgout 600\n", &stats(600, 60), 3000, &first);
-        assert_eq!((second.read_kbytes, second.write_kbytes, second.busy), (1000, 50, 0.25));
+        let second = |before: &Disks, counted: &[String]| {
+            Disks::read("pgpgin 3000\npgpgout 600\n", &stats(600, 60), 3000, before, counted)
+        };
+        let all = second(&first, &[]);
+        assert_eq!((all.read_kbytes, all.write_kbytes, all.busy), (1000, 50, 0.25));
+        assert_eq!(second(&first, &["sda1".to_owned()]).busy, 0.005);
+        assert_eq!(second(&first, &["sdb".to_owned()]).busy, 0.0);
     }
 }

@@ -14,7 +14,7 @@ use std::io::Read;
 
 pub use self::cpu::{MachineCpu, ProcessCpu};
 pub use self::memory::{Disks, Memory};
-pub use self::network::{Devices, Sockets, reachable_address};
+pub use self::network::{Devices, Sockets, device_address, reachable_address};
 pub use self::platform::Platform;
 pub use self::process::{Rusage, SelfInfo};
 use crate::core::clock;
@@ -23,6 +23,7 @@ use crate::core::clock;
 const PROC_BYTES: u64 = 1 << 20;
 
 /// The newest samples.
+#[derive(Default)]
 pub struct Host {
     /// What does not change.
     pub process: SelfInfo,
@@ -34,22 +35,22 @@ pub struct Host {
     platform: RefCell<Platform>,
     devices: RefCell<Devices>,
     sockets: RefCell<Sockets>,
+    /// The names of the disks that count; all when empty.
+    counted_disks: RefCell<Vec<String>>,
 }
 
 impl Host {
+    /// No samples, as while `stats` is off.
+    pub fn unsampled() -> Self {
+        Host {
+            process: SelfInfo::look(),
+            ..Host::default()
+        }
+    }
+
     /// The first samples; rates come with the second ones.
     pub fn sampled() -> Self {
-        let host = Host {
-            process: SelfInfo::look(),
-            rusage: RefCell::default(),
-            process_cpu: RefCell::default(),
-            machine_cpu: RefCell::default(),
-            memory: RefCell::default(),
-            disks: RefCell::default(),
-            platform: RefCell::default(),
-            devices: RefCell::default(),
-            sockets: RefCell::default(),
-        };
+        let host = Host::unsampled();
         host.sample_cpu();
         host.sample_memory();
         host.sample_network();
@@ -80,8 +81,14 @@ impl Host {
             &read("/proc/diskstats"),
             now,
             &self.disks.borrow(),
+            &self.counted_disks.borrow(),
         );
         self.disks.replace(disks);
+    }
+
+    /// Counts the work of these disks from the next sample on; of all when there are none.
+    pub fn count_disks(&self, names: &[String]) {
+        self.counted_disks.replace(names.to_vec());
     }
 
     /// Samples the machine's load, network and sockets.
@@ -145,6 +152,13 @@ pub fn wall_ms() -> u64 {
     u64::try_from(clock::unix_time().as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Seconds since 1970 as a date and a time of UTC.
+pub fn date(seconds: u64) -> String {
+    let seconds = i64::try_from(seconds).unwrap_or(0);
+    let moment = jiff::Timestamp::from_second(seconds).unwrap_or_default();
+    moment.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
 /// A file of /proc; empty when the kernel has none, as in some containers.
 fn read(path: &str) -> String {
     let mut text = String::new();
@@ -195,13 +209,20 @@ mod tests {
     }
 
     #[test]
+    fn dates_are_readable() {
+        assert_eq!(date(0), "1970-01-01 00:00:00");
+        assert_eq!(date(1_795_373_596), "2026-11-22 18:53:16");
+        assert_eq!(date(u64::MAX), "1970-01-01 00:00:00");
+    }
+
+    #[test]
     fn files_that_are_missing_or_broken_give_nothing() {
         assert_eq!(read("/proc/no/such/file"), "");
         for text in ["", "\n", ":", "cpu", "cpu a b", "\u{fffd}", "MemTotal:", "12 ( S 1"] {
             assert!(!ProcessCpu::read(text, 1, &ProcessCpu::default(), 100).ok, "{text}");
             assert!(!Memory::read(text, 1).ok, "{text}");
             MachineCpu::read(text, 1, &MachineCpu::default());
-            Disks::read(text, text, 1, &Disks::default());
+            Disks::read(text, text, 1, &Disks::default(), &[]);
             Platform::read(text, text, 1);
             Devices::read(text, &[], 1);
             Sockets::read(text, text, text);

@@ -119,6 +119,19 @@ pub fn reachable_address() -> Option<IpAddr> {
     public.or_else(|| all.iter().find(usable)).copied()
 }
 
+/// One of this machine's addresses: those of IPv4 first, loopback ones only if there are no others. An index beyond
+/// them begins anew.
+pub fn device_address(index: usize) -> Option<IpAddr> {
+    pick(addresses().map(|(_, address)| address).collect(), index)
+}
+
+fn pick(all: Vec<IpAddr>, index: usize) -> Option<IpAddr> {
+    let (mut usable, loopback): (Vec<IpAddr>, Vec<IpAddr>) = all.into_iter().partition(|ip| !ip.is_loopback());
+    usable.sort_by_key(IpAddr::is_ipv6);
+    let usable = if usable.is_empty() { loopback } else { usable };
+    usable.get(index.checked_rem(usable.len())?).copied()
+}
+
 fn addresses() -> impl Iterator<Item = (String, IpAddr)> {
     let found = getifaddrs().into_iter().flatten();
     found.filter_map(|device| {
@@ -169,6 +182,18 @@ mod tests {
             udp: 6,
         };
         assert_eq!(sockets, expected);
+    }
+
+    #[test]
+    fn addresses_are_counted_from_the_first_of_ipv4() {
+        let all = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpAddr>>();
+        let told = |texts: &[&str], index| pick(all(texts), index).map(|ip| ip.to_string());
+        let some = ["127.0.0.1", "fe80::1", "10.0.0.1", "192.0.2.1"];
+        assert_eq!(told(&some, 0).as_deref(), Some("10.0.0.1"));
+        assert_eq!(told(&some, 2).as_deref(), Some("fe80::1"));
+        assert_eq!(told(&some, 4).as_deref(), Some("192.0.2.1"));
+        assert_eq!(told(&["::1", "127.0.0.1"], 1).as_deref(), Some("127.0.0.1"));
+        assert_eq!(told(&[], 3), None);
     }
 
     #[test]

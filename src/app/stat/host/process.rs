@@ -11,7 +11,7 @@ use super::wall_ms;
 use crate::core::setup;
 
 /// What does not change while the process runs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct SelfInfo {
     /// Its id.
     pub pid: u32,
