@@ -9,6 +9,7 @@ mod support;
 
 mod config_cli;
 mod connect;
+mod dvr;
 mod fuzz_corpus;
 mod gop_cache;
 mod gstreamer;
