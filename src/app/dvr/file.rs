@@ -1,6 +1,6 @@
 //! One file while it is written.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::rc::Rc;
 
 use super::clock::FileClock;
@@ -11,7 +11,7 @@ use super::plan::Plan;
 use super::writer::Writer;
 use crate::app::config::section::dvr::Dvr;
 use crate::core::output::Output;
-use crate::kernel::error::{Error, IoWrap, Result, Wrap};
+use crate::kernel::error::{Error, Result, Wrap};
 use crate::kernel::error_code::ErrorCode;
 use crate::kernel::flv::tail;
 use crate::kernel::frame::{Frame, Kind};
@@ -19,8 +19,9 @@ use crate::kernel::mp4::recording::{Layout, Recording};
 
 /// Media that is written at least so often reaches the file: what a killed process leaves plays up to there, milliseconds.
 const FLUSH_MS: i64 = 1000;
-/// The step from the last message of a file to the first one that goes on with it, milliseconds.
-const APPEND_STEP_MS: u32 = 10;
+/// The step from the last message of a file to the first one that goes on with it, milliseconds: pictures are shown some
+/// time after they are decoded, and the last ones must be over.
+const APPEND_STEP_MS: u32 = 200;
 
 /// A file that is being recorded.
 pub struct DvrFile {
@@ -48,8 +49,8 @@ impl DvrFile {
         let (output, writer, offset_ms): (_, Box<dyn Writer>, _) = match plan {
             Plan::Append => {
                 let found = Output::append(path.as_str(), |file| tail::look(file).map(|tail| (tail.end, tail)));
-                let (output, tail) =
-                    found.io_wrap(ErrorCode::FileOpen, || format!("dvr: {path} cannot be continued"))?;
+                let (output, tail) = found
+                    .map_err(|cause| fault(ErrorCode::FileOpen, &cause, format!("dvr: {path} cannot be continued")))?;
                 let is_new = tail.end == 0;
                 let offset_ms = if is_new {
                     0
@@ -63,7 +64,7 @@ impl DvrFile {
                     ErrorKind::AlreadyExists => {
                         Error::new(ErrorCode::DvrAppend, format!("dvr: file {path} exists already"))
                     }
-                    _ => Error::io(ErrorCode::FileOpen, &cause, format!("dvr: {path}.tmp cannot be made")),
+                    _ => fault(ErrorCode::FileOpen, &cause, format!("dvr: {path}.tmp cannot be made")),
                 })?;
                 (output, writer_for(settings), 0)
             }
@@ -147,9 +148,8 @@ impl DvrFile {
         };
         let (writer, out) = (&mut self.writer, self.output.buffer());
         keep_whole(out, |out| writer.write(&frame, out))?;
-        self.output
-            .settle()
-            .io_wrap(ErrorCode::FileWrite, || cannot_write(&self.path))
+        let settled = self.output.settle();
+        settled.map_err(|cause| cannot_write(&self.path, &cause))
     }
 
     /// Hands what is written to the disk, now and then. Yields.
@@ -162,9 +162,8 @@ impl DvrFile {
             return Ok(());
         }
         self.flushed_ms = now_ms;
-        self.output
-            .flush()
-            .io_wrap(ErrorCode::FileWrite, || cannot_write(&self.path))
+        let flushed = self.output.flush();
+        flushed.map_err(|cause| cannot_write(&self.path, &cause))
     }
 
     /// Ends the file and gives it its name; gives that name unless there is nothing in it. Yields.
@@ -182,19 +181,18 @@ impl DvrFile {
         if !self.begun || self.writer.is_empty() {
             log::info!("dvr: {} has no media, it is removed", self.path);
             let removed = self.output.discard();
-            return removed
-                .io_wrap(ErrorCode::FileWrite, || format!("dvr: {}.tmp", self.path))
-                .map(|()| None);
+            return removed.map(|()| None).map_err(|cause| cannot_write(&self.path, &cause));
         }
         let mut written = self.output.flush();
         for (offset, bytes) in patches {
             written = written.and_then(|()| self.output.patch(offset, bytes));
         }
-        written.io_wrap(ErrorCode::FileWrite, || cannot_write(&self.path))?;
+        written.map_err(|cause| cannot_write(&self.path, &cause))?;
         let (bytes, length_ms) = (self.output.len(), self.clock.length_ms());
         let named = self.output.finish(self.path.as_str());
-        named.io_wrap(ErrorCode::SystemFragmentRename, || {
-            format!("dvr: {0}.tmp cannot be renamed to {0}", self.path)
+        named.map_err(|cause| {
+            let text = format!("dvr: {0}.tmp cannot be renamed to {0}", self.path);
+            fault(ErrorCode::SystemFragmentRename, &cause, text)
         })?;
         log::info!(
             "dvr: {} is complete, {length_ms} ms, {bytes} bytes, plan {}",
@@ -213,8 +211,14 @@ fn writer_for(settings: &Dvr) -> Box<dyn Writer> {
     }
 }
 
-fn cannot_write(path: &str) -> String {
-    format!("dvr: {path}.tmp cannot be written, what was recorded so far stays there")
+fn cannot_write(path: &str, cause: &io::Error) -> Error {
+    let text = format!("dvr: {path}.tmp cannot be written, what was recorded so far stays there");
+    fault(ErrorCode::FileWrite, cause, text)
+}
+
+/// What the disk says belongs into the one line that is logged.
+fn fault(code: ErrorCode, cause: &io::Error, text: String) -> Error {
+    Error::io(code, cause, format!("{text}: {cause}"))
 }
 
 /// What is appended by something that fails goes.
