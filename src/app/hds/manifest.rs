@@ -108,7 +108,7 @@ mod tests {
         });
         let bytes = bootstrap(7, &fragments);
         let mut expected = Vec::new();
-        expected.extend_from_slice(b"\0\0\0\x79abst\0\0\0\0\0\0\0\x07\x20\0\0\x03\xe8");
+        expected.extend_from_slice(b"\0\0\0\x7aabst\0\0\0\0\0\0\0\x07\x20\0\0\x03\xe8");
         expected.extend_from_slice(&30_000u64.to_be_bytes());
         expected.extend_from_slice(&[0; 13]);
         expected.extend_from_slice(b"\x01\0\0\0\x19asrt\0\0\0\0\0\0\0\0\x01\0\0\0\x01\0\0\0\x02");

@@ -12,6 +12,7 @@ mod flv_seek;
 mod forwarded;
 mod hls;
 pub mod live;
+pub mod pages;
 pub mod router;
 pub mod static_files;
 #[cfg(test)]
@@ -123,6 +124,7 @@ pub fn open(server: &Rc<Server>) -> Result<()> {
     http.listeners.borrow_mut().retain(|place, _| wanted.contains(place));
     http.router.replace(Rc::new(routes));
     let mut api_routes = Router::default();
+    pages::mount_console(&config, &mut api_routes);
     api::mount(&mut api_routes, api::Port::Own);
     http.api_router.replace(Rc::new(api_routes));
     if config.http_api.enabled {
@@ -157,5 +159,6 @@ fn routes(config: &Config, wanted: &[(Site, SocketAddr)]) -> Result<Router> {
     api::mount(&mut router, port);
     live::mount(config, &mut router)?;
     static_files::mount(config, &mut router);
+    pages::mount(config, &mut router);
     Ok(router)
 }

@@ -39,16 +39,19 @@ pub fn mount(config: &Config, router: &mut Router) {
         router.add(host, path, Rc::new(files));
     }
     if !router.contains(None, "/") {
-        let files = StaticFiles {
-            mount: "/".to_owned(),
-            dir: config.http_server.dir.clone(),
-        };
-        router.add(None, "/", Rc::new(files));
+        router.add(None, "/", Rc::new(StaticFiles::at_root(root(config))));
     }
 }
 
+/// The folder behind `/` of whoever names no other vhost.
+pub fn root(config: &Config) -> PathBuf {
+    let mut vhosts = config.vhosts().iter().filter(|vhost| vhost.enabled);
+    let own = vhosts.find(|vhost| vhost.http_static.enabled && vhost.http_static.mount == (None, "/".to_owned()));
+    own.map_or_else(|| config.http_server.dir.clone(), |vhost| vhost.http_static.dir.clone())
+}
+
 /// A folder whose files are served.
-struct StaticFiles {
+pub struct StaticFiles {
     /// The path of the folder in URLs, with a `/` at its end.
     mount: String,
     dir: PathBuf,
@@ -57,11 +60,7 @@ struct StaticFiles {
 impl Handler for StaticFiles {
     fn serve(&self, exchange: &mut Exchange<'_, '_>) -> Result<Served> {
         if !matches!(exchange.request.method, Method::Get | Method::Head) {
-            let status = Status::METHOD_NOT_ALLOWED;
-            let head = ResponseHead::new(status)
-                .with("Allow", "GET, HEAD")
-                .with("Content-Type", "text/plain; charset=utf-8");
-            exchange.reply(head, status.reason().as_bytes())?;
+            refuse_method(exchange)?;
             return Ok(Served::Yes);
         }
         let mut name = exchange
@@ -83,6 +82,14 @@ impl Handler for StaticFiles {
 }
 
 impl StaticFiles {
+    /// Those of a folder that stands behind `/`.
+    pub fn at_root(dir: PathBuf) -> Self {
+        StaticFiles {
+            mount: "/".to_owned(),
+            dir,
+        }
+    }
+
     fn status_of(&self, error: &io::Error, name: &str) -> Status {
         use io::ErrorKind::*;
         match error.kind() {
@@ -94,6 +101,18 @@ impl StaticFiles {
             }
         }
     }
+}
+
+/// Answers a request that is neither GET nor HEAD. Yields.
+///
+/// # Errors
+/// As [`Exchange::reply`].
+pub fn refuse_method(exchange: &mut Exchange<'_, '_>) -> Result<()> {
+    let status = Status::METHOD_NOT_ALLOWED;
+    let head = ResponseHead::new(status)
+        .with("Allow", "GET, HEAD")
+        .with("Content-Type", "text/plain; charset=utf-8");
+    exchange.reply(head, status.reason().as_bytes())
 }
 
 fn send(exchange: &mut Exchange<'_, '_>, name: &str, file: &OpenFile) -> Result<()> {

@@ -10,7 +10,9 @@ use super::socket::Socket;
 use super::{play, publish};
 use crate::app::cli;
 use crate::app::clients::Entry;
+use crate::app::config::section::security::Action;
 use crate::app::hooks::{Caller, Details, Event, Subject, Traffic};
+use crate::app::security;
 use crate::app::server::Server;
 use crate::app::source::Source;
 use crate::app::stat::{self, ClientKind, NewClient};
@@ -166,6 +168,11 @@ impl Conn<'_> {
         self.subject = Some(subject.clone());
         log_connected(connect, &subject.url);
         self.caller.ask(Event::Connect, &subject)?;
+        let action = match &role {
+            Role::Publish { .. } => Action::Publish,
+            Role::Play { .. } => Action::Play,
+        };
+        security::check(&subject.vhost.security, action, subject.ip)?;
         let request = Request {
             vhost: subject.vhost.clone(),
             client: self.enter(connect, &subject.url, kind, before),

@@ -36,7 +36,7 @@ pub enum Layout {
 
 /// Makes one file from the messages of the live path. What it passes over is told at [`Muxer`].
 ///
-/// Memory: one fragment, and in a plain file the tables: about 2 MB for an hour of 30 pictures a second with B-frames and
+/// Memory: one fragment, and in a plain file the tables: 2 to 3 MB for an hour of 30 pictures a second with B-frames and
 /// sound, at most [`MP4_TABLE_BYTES`] and one fragment's.
 pub struct Recording {
     layout: Layout,

@@ -128,3 +128,8 @@ pub fn gstreamer(folder: &Path, pipeline: &str) -> Program {
     command.arg("-e").args(pipeline.split_whitespace());
     Program::start("gst-launch-1.0", folder, &mut command)
 }
+
+/// A player for browsers, by the name of its file; `scripts/clients.sh` gets it.
+pub fn script(name: &str) -> PathBuf {
+    target().join("clients/js").join(name)
+}

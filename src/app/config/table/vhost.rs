@@ -97,13 +97,13 @@ rows! {
         "Host suffixes allowed to publish" ["studio.example.com"];
     "vhost.refer.play"                 List      "-"        none  reload  Live "3+" unbuilt
         "Host suffixes allowed to play" ["www.example.com"];
-    "vhost.security"                   Block     "-"        none  reload  Live "2+" unbuilt
+    "vhost.security"                   Block     "-"        none  reload  Live "2+" built
         "Who may play or publish, by address";
-    "vhost.security.enabled"           Flag      "off"      none  reload  Live "2+" unbuilt
+    "vhost.security.enabled"           Flag      "off"      none  reload  Live "2+" built
         "Apply rules";
-    "vhost.security.allow"             List      "-"        none  reload  Live "2+" unbuilt
+    "vhost.security.allow"             List      "-"        none  reload  Live "2+" built
         "Rule: play or publish, then source" "repeatable; source: all, IP, IPv4 CIDR" ["play all"];
-    "vhost.security.deny"              List      "-"        none  reload  Live "2+" unbuilt
+    "vhost.security.deny"              List      "-"        none  reload  Live "2+" built
         "Rule: play or publish, then source" "repeatable; checked before allow" ["publish 192.0.2.0/24"];
     "vhost.bandcheck"                  OpenBlock "-"        none  restart Removed "1-4" built
         "RTMP bandwidth test vhost" "accepted without effect";

@@ -4,6 +4,7 @@ mod api;
 mod connections;
 mod files;
 mod live;
+mod pages;
 
 use std::fs;
 use std::net::SocketAddr;
