@@ -13,7 +13,6 @@ use nix::unistd::mkfifo;
 use serde_json::Value;
 
 use crate::support::bystander::{Bystander, numbered_frame, numbered_header};
-use crate::support::callbacks::{Callbacks, yes};
 use crate::support::clients::{Ffmpeg, codecs, probe};
 use crate::support::flv::{self, AUDIO, DATA, Tag, VIDEO};
 use crate::support::media::Sample;
@@ -32,18 +31,19 @@ const SAMPLES: [(Sample, &str, &[&str]); 5] = [
     (Sample::Av1Opus, "av1", &["av1", "opus"]),
 ];
 
-struct Site {
-    server: Server,
+/// A server that records, with its API.
+pub(crate) struct Site {
+    pub(crate) server: Server,
     api: Port,
 }
 
 impl Site {
     /// A server with these directives in its `dvr` block; files go to `rec/`.
-    fn start(dvr: &str) -> Self {
+    pub(crate) fn start(dvr: &str) -> Self {
         Site::with(dvr, "", Setup::default())
     }
 
-    fn with(dvr: &str, vhost: &str, setup: Setup) -> Self {
+    pub(crate) fn with(dvr: &str, vhost: &str, setup: Setup) -> Self {
         let api = Port::free();
         let server = setup
             .globals(&format!(
@@ -57,7 +57,7 @@ impl Site {
         Site { server, api }
     }
 
-    fn publish(&self, sample: Sample, stream: &str) -> Program {
+    pub(crate) fn publish(&self, sample: Sample, stream: &str) -> Program {
         encoder(sample).publish(self.server.folder(), &sample.path(), &self.server.url(stream))
     }
 
@@ -68,14 +68,14 @@ impl Site {
 
     /// The files of a stream, in the order of their names; all of them when `count` are complete.
     #[track_caller]
-    fn files(&self, stream: &str, count: usize) -> Vec<PathBuf> {
+    pub(crate) fn files(&self, stream: &str, count: usize) -> Vec<PathBuf> {
         wait_for(&format!("{count} recordings of {stream}"), 25, || {
             let found = recordings(&self.server.file("rec"), stream, &[".flv", ".mp4"]);
             (found.len() >= count).then_some(found)
         })
     }
 
-    fn api(&self, method: &str, path: &str) -> Value {
+    pub(crate) fn api(&self, method: &str, path: &str) -> Value {
         let mut command = Command::new("curl");
         let url = format!("http://127.0.0.1:{}{path}", self.api.number());
         command.args(["-sS", "-X", method, &url]);
@@ -83,7 +83,7 @@ impl Site {
         serde_json::from_str(&output).unwrap_or_else(|e| panic!("{path}: {e}\n{output}"))
     }
 
-    fn control(&self, method: &str) -> Value {
+    pub(crate) fn control(&self, method: &str) -> Value {
         let streams = self.api("GET", "/api/v1/streams/");
         let id = streams["streams"][0]["id"].as_str().expect("a stream").to_owned();
         self.api(method, &format!("/api/v1/streams/{id}/dvr"))
@@ -370,40 +370,6 @@ fn a_killed_server_leaves_files_that_play() {
 }
 
 #[test]
-fn what_cannot_be_recorded_is_refused() {
-    let vhost = |name: &str, dvr: &str| format!("vhost {name} {{ dvr {{ enabled on; {dvr} }} }}\n");
-    let setup = Setup::default()
-        .vhosts(&vhost("exists", "dvr_path ./rec/[stream].flv;"))
-        .vhosts(&vhost("plan", "dvr_plan sesion; dvr_path ./rec/[stream].flv;"))
-        .vhosts(&vhost("folder", "dvr_path /dev/null/[stream].flv;"))
-        .vhosts(&vhost("names", "dvr_path ./rec/[app]/[stream].flv;"))
-        .allow_error("dvr");
-    let site = Site::with("dvr_apply none;", "", setup);
-    fs::write(site.server.file("rec/s.flv"), b"kept").expect("a file");
-    for (vhost, stream, parts) in [
-        ("exists", "s", ["code=3082", "rec/s.flv exists already"]),
-        ("plan", "s", ["code=3083", "sesion"]),
-        ("folder", "s", ["code=1042", "/dev/null/s.flv.tmp"]),
-        ("names", "../../s", ["dvr_path", "make no file name"]),
-    ] {
-        let name = format!("{stream}?vhost={vhost}");
-        let client = Rtmp::connect_as(site.server.port(), "live", &format!("rtmp://{vhost}/live"));
-        let refused = client
-            .expect("connect")
-            .publish("live", &name)
-            .err()
-            .expect("a refusal");
-        assert!(refused.to_string().contains("cannot be recorded"), "{vhost}: {refused}");
-        site.server.wait_for_line(&parts);
-    }
-    assert_eq!(fs::read(site.server.file("rec/s.flv")).expect("the file"), b"kept");
-    assert!(!site.server.file("s.flv").exists());
-    // Others are not concerned.
-    let _publisher = site.publish(Sample::Aac, "fine");
-    site.server.wait_for_line(&["start publish"]);
-}
-
-#[test]
 fn a_full_disk_hurts_no_player() {
     let setup = Setup::default().allow_error("DVR stops");
     let site = Site::with("dvr_path ./rec/[stream].flv;", "", setup);
@@ -438,82 +404,6 @@ fn a_slow_disk_delays_no_player() {
 }
 
 #[test]
-fn the_api_begins_and_ends_recordings() {
-    let callbacks = Callbacks::start(yes);
-    let hooks = format!(
-        "http_hooks {{ enabled on; on_dvr http://127.0.0.1:{}/dvrs; }}",
-        callbacks.port
-    );
-    let off = Setup::default().vhosts("vhost off { }\n");
-    let site = Site::with("dvr_apply none; dvr_path ./rec/[stream].[timestamp].flv;", &hooks, off);
-    assert_eq!(site.api("GET", "/api/v1/features")["data"]["features"]["dvr"], true);
-    assert_eq!(site.api("POST", "/api/v1/streams/vid-none/dvr")["code"], 2048);
-    let publisher = site.publish(Sample::H264Aac, "s?token=1");
-    site.server.wait_for_line(&["start publish"]);
-    std::thread::sleep(Duration::from_millis(1500));
-    assert_eq!(site.control("GET")["dvr"]["recording"], false);
-    assert_eq!(site.control("DELETE")["code"], 3051);
-    let begun = site.control("POST");
-    assert_eq!(
-        (&begun["code"], &begun["dvr"]["recording"]),
-        (&0.into(), &true.into()),
-        "{begun}"
-    );
-    assert_eq!(site.control("POST")["code"], 3051);
-    std::thread::sleep(Duration::from_millis(2500));
-    let ended = site.control("DELETE");
-    assert_eq!(ended["dvr"]["recording"], false, "{ended}");
-    let name = ended["dvr"]["file"].as_str().expect("a file");
-    let file = site.server.file(name);
-    assert!(ended["dvr"]["duration_ms"].as_u64() >= Some(2000), "{ended}");
-    let tags = flv::read(&file);
-    assert!(tags[..3].iter().all(Tag::is_header), "metadata and headers come first");
-    assert_eq!(flv::media(&tags, VIDEO)[0][0], 0x17, "it begins with a keyframe");
-    flv::assert_same_media(&flv::read(&Sample::H264Aac.path()), &tags, 50);
-    assert!(Ffmpeg::Debian.decode(site.server.folder(), &file) >= 50);
-
-    wait_for("on_dvr", 10, || (!callbacks.bodies().is_empty()).then_some(()));
-    let (_, body) = callbacks.asked.lock().expect("the record")[0].clone();
-    let told: Value = serde_json::from_str(&body).expect("a JSON body");
-    assert_eq!((&told["action"], &told["file"]), (&"on_dvr".into(), &name.into()));
-    assert_eq!((&told["stream"], &told["param"]), (&"s".into(), &"?token=1".into()));
-    let at = |field: &str| {
-        body.find(&format!("\"{field}\":"))
-            .unwrap_or_else(|| panic!("no {field}: {body}"))
-    };
-    let order = [
-        "client_id",
-        "ip",
-        "vhost",
-        "app",
-        "tcUrl",
-        "stream",
-        "param",
-        "cwd",
-        "file",
-        "stream_url",
-        "stream_id",
-    ];
-    assert!(order.map(at).is_sorted(), "{body}");
-    let folder = site.server.folder().canonicalize().expect("the folder");
-    assert_eq!(told["cwd"], folder.display().to_string());
-
-    // Again, until the publisher leaves.
-    assert_eq!(site.control("POST")["code"], 0);
-    std::thread::sleep(Duration::from_millis(1500));
-    drop(publisher);
-    assert_eq!(site.files("s", 2).len(), 2);
-    wait_for("the second on_dvr", 10, || {
-        (callbacks.bodies().len() == 2).then_some(())
-    });
-    let url = site.server.url("t?vhost=off");
-    let _other = Ffmpeg::Debian.publish(site.server.folder(), &Sample::Aac.path(), &url);
-    site.server.wait_for_lines(2, &["start publish"]);
-    std::thread::sleep(Duration::from_secs(1));
-    assert_eq!(site.control("POST")["code"], 3050);
-}
-
-#[test]
 fn another_picture_size_goes_into_another_mp4() {
     let site = Site::start("dvr_path ./rec/[stream].[timestamp].mp4;");
     let client = Rtmp::connect(site.server.port(), "live").and_then(|client| client.publish("live", "s"));
@@ -539,21 +429,4 @@ fn another_picture_size_goes_into_another_mp4() {
             file.display()
         );
     }
-}
-
-#[test]
-fn only_listed_streams_are_recorded() {
-    let site = Site::start("dvr_apply live/a live/b; dvr_path ./rec/here;");
-    let publishers = ["a", "c"].map(|stream| site.publish(Sample::Aac, stream));
-    site.server.wait_for_lines(2, &["start publish"]);
-    std::thread::sleep(Duration::from_secs(1));
-    drop(publishers);
-    site.server.wait_for_line(&["dvr: ./rec/here/a.", ".flv is complete"]);
-    let names: Vec<_> = fs::read_dir(site.server.file("rec/here"))
-        .expect("the folder")
-        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
-        .collect();
-    assert_eq!(names.len(), 1, "{names:?}");
-    let stamp = names[0].strip_prefix("a.").and_then(|name| name.strip_suffix(".flv"));
-    assert!(stamp.is_some_and(|stamp| stamp.parse::<u64>().is_ok()), "{names:?}");
 }

@@ -15,6 +15,7 @@ mod browser_player;
 mod config_cli;
 mod connect;
 mod dvr;
+mod dvr_control;
 mod fuzz_corpus;
 mod gop_cache;
 mod gstreamer;

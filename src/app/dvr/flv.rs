@@ -151,7 +151,7 @@ mod tests {
         Frame::new(Kind::Video, time, b"\x17\x01\0\0\0\0\0\0\x01\x65".to_vec().into())
     }
 
-    fn finish(writer: &mut FlvWriter, file: &mut Vec<u8>) {
+    fn finish(writer: &mut FlvWriter, file: &mut [u8]) {
         for (at, bytes) in writer.finish(&mut Vec::new()).unwrap() {
             file[at as usize..][..bytes.len()].copy_from_slice(&bytes);
         }
