@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::clients::{ClientTable, Entry};
 use super::config::section::vhost::Vhost;
 use super::config::{Config, Origin};
+use super::dash::DashStreams;
 use super::dvr::DvrStreams;
 use super::exporter::{self, Exporter};
 use super::hds::HdsStreams;
@@ -55,6 +56,8 @@ pub struct Server {
     pub identity: Identity,
     /// The HTTP callbacks.
     pub hooks: Hooks,
+    /// Streams as DASH.
+    pub dash: DashStreams,
     /// Streams as HDS.
     pub hds: HdsStreams,
     /// The exporter of metrics.
@@ -111,6 +114,7 @@ impl Server {
             exporter: Exporter::new(config.exporter.clone()),
             config: RefCell::new(config),
             hooks: Hooks::default(),
+            dash: DashStreams::default(),
             hds: HdsStreams::default(),
             hls: HlsStreams::default(),
             dvr: DvrStreams::default(),
@@ -179,6 +183,7 @@ impl Server {
         }
         self.hls.sessions.end_all();
         self.hls.dispose_all();
+        self.dash.dispose_all();
         if !self.hooks.wait_told(Moment::after(LAST_CALLS)) {
             log::warn!("some callback servers are not told of the end, it took more than {LAST_CALLS:?}");
         }
@@ -201,6 +206,7 @@ impl Server {
         loop {
             coroutine::sleep(CLEANUP);
             self.hls.dispose_idle();
+            self.dash.dispose_idle();
             self.hds.forget_idle();
             let removed = self.sources.remove_idle();
             if removed > 0 {

@@ -83,6 +83,17 @@ pub mod blocking {
         written
     }
 
+    /// Removes a folder if it is there and empty.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn remove_folder(path: &Path) -> io::Result<()> {
+        match fs::remove_dir(path) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => Ok(()),
+            result => result,
+        }
+    }
+
     /// Removes a file if it is there.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ mod browser_mpegts;
 mod browser_player;
 mod config_cli;
 mod connect;
+mod dash;
 mod dvr;
 mod dvr_control;
 mod fuzz_corpus;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::floor::Floor;
 use super::playlist::{Segment, Window};
 use crate::app::config::section::hls::Hls;
-use crate::app::recording::template::{self, Opened};
+use crate::app::recording::template::{self, Opened, relative};
 use crate::core::clock::Moment;
 use crate::core::file;
 use crate::core::offload::{Class, Lane};
@@ -184,36 +184,5 @@ impl Stream {
         self.delete(playlist.into_iter().chain(files));
         // Fails when the disk hangs, and then nothing can be done.
         let _ = self.lane.run(|| ());
-    }
-}
-
-/// The way from `folder` to `name`, both below one folder.
-fn relative(folder: &str, name: &str) -> String {
-    let mut from = folder.split('/').filter(|part| !part.is_empty()).peekable();
-    let mut to = name.split('/').filter(|part| !part.is_empty()).peekable();
-    while from.peek().is_some() && from.peek() == to.peek() {
-        from.next();
-        to.next();
-    }
-    let mut path = "../".repeat(from.count());
-    path.push_str(&to.collect::<Vec<_>>().join("/"));
-    path
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn uris_are_relative_to_the_playlist() {
-        for (folder, name, expected) in [
-            ("live", "live/s-0.ts", "s-0.ts"),
-            ("live", "live/ts/s-0.ts", "ts/s-0.ts"),
-            ("", "live/s-0.ts", "live/s-0.ts"),
-            ("live/m3u8", "live/s-0.ts", "../s-0.ts"),
-            ("a/b", "c//d.ts", "../../c/d.ts"),
-        ] {
-            assert_eq!(relative(folder, name), expected, "{folder} {name}");
-        }
     }
 }

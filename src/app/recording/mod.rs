@@ -115,7 +115,11 @@ pub fn begin(publisher: &Publisher) -> Result<Option<Enrolled>> {
     let Some(server) = publisher.server.upgrade() else {
         return Ok(None);
     };
-    let wanted = [server.hls.recorder(publisher), server.hds.recorder(publisher)?];
+    let wanted = [
+        server.hls.recorder(publisher),
+        server.dash.recorder(publisher)?,
+        server.hds.recorder(publisher)?,
+    ];
     for recorder in wanted.into_iter().flatten() {
         let name = recorder.name();
         start(publisher, recorder, Beginning::First).wrap(name)?;

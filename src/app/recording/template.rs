@@ -92,6 +92,19 @@ pub fn expand(template: &str, url: &StreamUrl, lookup: impl Fn(&str) -> Option<S
     Ok(path)
 }
 
+/// The way from `folder` to `name`, both below one folder.
+pub fn relative(folder: &str, name: &str) -> String {
+    let mut from = folder.split('/').filter(|part| !part.is_empty()).peekable();
+    let mut to = name.split('/').filter(|part| !part.is_empty()).peekable();
+    while from.peek().is_some() && from.peek() == to.peek() {
+        from.next();
+        to.next();
+    }
+    let mut path = "../".repeat(from.count());
+    path.push_str(&to.collect::<Vec<_>>().join("/"));
+    path
+}
+
 fn ups(path: &str) -> usize {
     path.split('/').filter(|part| *part == "..").count()
 }
@@ -152,5 +165,18 @@ mod tests {
         assert!(expand("[app][stream]/x", &url(".", "."), |_| None).is_err());
         let fine = expand("../html/[app]/[stream].flv", &url("live", "..a.."), |_| None);
         assert_eq!(fine.unwrap(), "../html/live/..a...flv");
+    }
+
+    #[test]
+    fn uris_are_relative_to_the_playlist() {
+        for (folder, name, expected) in [
+            ("live", "live/s-0.ts", "s-0.ts"),
+            ("live", "live/ts/s-0.ts", "ts/s-0.ts"),
+            ("", "live/s-0.ts", "live/s-0.ts"),
+            ("live/m3u8", "live/s-0.ts", "../s-0.ts"),
+            ("a/b", "c//d.ts", "../../c/d.ts"),
+        ] {
+            assert_eq!(relative(folder, name), expected, "{folder} {name}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::dash::Dash;
 use super::dvr::Dvr;
 use super::hds::Hds;
 use super::hls::Hls;
@@ -50,6 +51,8 @@ pub struct Vhost {
     pub http_static: HttpStatic,
     /// Live streams that are served over HTTP.
     pub http_remux: HttpRemux,
+    /// Streams as DASH files.
+    pub dash: Rc<Dash>,
     /// Streams as HDS files.
     pub hds: Rc<Hds>,
     /// Streams as HLS files.
@@ -80,6 +83,7 @@ impl Vhost {
             http_hooks: HttpHooks::read(&vhost.section("http_hooks")),
             http_static: HttpStatic::read(name, &vhost.section("http_static")),
             http_remux: HttpRemux::read(&vhost.section("http_remux")),
+            dash: Rc::new(Dash::read(&vhost.section("dash"))),
             hds: Rc::new(Hds::read(&vhost.section("hds"))),
             hls: Rc::new(Hls::read(&vhost.section("hls"))),
             dvr: Rc::new(Dvr::read(&vhost.section("dvr"))),

@@ -1,25 +1,25 @@
 //! Virtual hosts: what is written to files.
 
 rows! {
-    "vhost.dash"                       Block     "-"        none  reload  Live "3+" unbuilt
+    "vhost.dash"                       Block     "-"        none  reload  Live "3+" built
         "DASH section";
-    "vhost.dash.enabled"               Flag      "off"      own   reload  Live "3+" unbuilt
+    "vhost.dash.enabled"               Flag      "off"      own   reload  Live "3+" built
         "Make DASH files";
-    "vhost.dash.dash_fragment"         FractionalSeconds "10"       own   reload  Live "3+" unbuilt
+    "vhost.dash.dash_fragment"         FractionalSeconds "10"       own   reload  Live "3+" built
         "Segment length";
-    "vhost.dash.dash_update_period"    FractionalSeconds "5"        own   reload  Live "3+" unbuilt
+    "vhost.dash.dash_update_period"    FractionalSeconds "5"        own   reload  Live "3+" built
         "MPD minimumUpdatePeriod";
     "vhost.dash.dash_timeshift"        Seconds   "300"      own   reload  Ignored "3+" built
         "Meant for MPD time shift depth" "accepted without effect";
-    "vhost.dash.dash_path"             Text      "./objs/nginx/html" own   reload  Live "3+" unbuilt
+    "vhost.dash.dash_path"             Text      "./objs/nginx/html" own   reload  Live "3+" built
         "Output folder";
-    "vhost.dash.dash_mpd_file"         Text      "[app]/[stream].mpd" own   reload  Live "3+" unbuilt
+    "vhost.dash.dash_mpd_file"         Text      "[app]/[stream].mpd" own   reload  Live "3+" built
         "MPD name template";
-    "vhost.dash.dash_window_size"      Int       "5"        own   reload  Live "5+" unbuilt
+    "vhost.dash.dash_window_size"      Int       "5"        own   reload  Live "5+" built
         "Segments listed in MPD";
-    "vhost.dash.dash_cleanup"          Flag      "on"       own   reload  Live "5+" unbuilt
+    "vhost.dash.dash_cleanup"          Flag      "on"       own   reload  Live "5+" built
         "Delete segments that left the window";
-    "vhost.dash.dash_dispose"          Seconds   "120"      own   reload  Live "5+" unbuilt
+    "vhost.dash.dash_dispose"          Seconds   "120"      own   reload  Live "5+" built
         "Delete all files when idle this long" "0: never";
     "vhost.hls"                        Block     "-"        none  reload  Live "1+" built
         "HLS section";

@@ -1,0 +1,277 @@
+//! One stream as DASH: what outlives a publication.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::mpd::{Manifest, Segment, Track, init_name};
+use super::track::failed;
+use crate::app::config::section::dash::Dash;
+use crate::app::recording::template::{self, relative};
+use crate::core::clock::{Moment, unix_time};
+use crate::core::file;
+use crate::core::offload::{Class, Lane};
+use crate::core::output::Output;
+use crate::kernel::error::Result;
+use crate::kernel::mp4::TrackConfig;
+use crate::protocol::rtmp::url::StreamUrl;
+
+/// Deletions that may wait, bytes.
+const BACKLOG_BYTES: usize = 1 << 20;
+/// How long the numbers of a stream go on at least after its publication.
+const KEPT: Duration = Duration::from_secs(120);
+
+/// Segments, their numbers, and where all that is.
+pub struct Stream {
+    url: StreamUrl,
+    settings: RefCell<Rc<Dash>>,
+    /// Unix time of the stream's time 0, milliseconds.
+    start_unix_ms: i64,
+    period: Cell<u32>,
+    period_begin_ms: Cell<i64>,
+    tracks: RefCell<Vec<Known>>,
+    /// Whether a publication writes it.
+    pub is_live: Cell<bool>,
+    last_data: Cell<Moment>,
+    manifest: RefCell<Option<String>>,
+    lane: Lane,
+}
+
+/// A track of the present period.
+struct Known {
+    name: &'static str,
+    init: Vec<u8>,
+    config: TrackConfig,
+    next_number: u64,
+    listed: VecDeque<Segment>,
+}
+
+impl Stream {
+    /// A stream that was never written; its time 0 is now.
+    pub fn new(url: StreamUrl, settings: Rc<Dash>) -> Rc<Self> {
+        Rc::new(Stream {
+            url,
+            settings: RefCell::new(settings),
+            start_unix_ms: now_unix_ms(),
+            period: Cell::new(0),
+            period_begin_ms: Cell::new(0),
+            tracks: RefCell::default(),
+            is_live: Cell::new(false),
+            last_data: Cell::new(Moment::now()),
+            manifest: RefCell::default(),
+            lane: Lane::new(Class::Disk, BACKLOG_BYTES),
+        })
+    }
+
+    /// How it is written.
+    pub fn settings(&self) -> Rc<Dash> {
+        self.settings.borrow().clone()
+    }
+
+    /// Takes the settings of a new publication.
+    pub fn set_settings(&self, settings: Rc<Dash>) {
+        self.settings.replace(settings);
+    }
+
+    /// Notes that media came.
+    pub fn touch(&self) {
+        self.last_data.set(Moment::now());
+    }
+
+    /// The stream's time now, milliseconds: that of the clock on the wall, so that it goes on over publications.
+    pub fn now_ms(&self) -> i64 {
+        now_unix_ms() - self.start_unix_ms
+    }
+
+    /// The folder of segments.
+    ///
+    /// # Errors
+    /// When the stream's name makes no file name.
+    pub fn folder(&self) -> Result<String> {
+        Ok(self.settings().place(&self.folder_name()?).display().to_string())
+    }
+
+    fn folder_name(&self) -> Result<String> {
+        template::expand("[app]/[stream]", &self.url, |_| None)
+    }
+
+    fn manifest_name(&self) -> Result<String> {
+        template::expand(&self.settings().mpd_file, &self.url, |_| None)
+    }
+
+    /// The number of a track's next segment.
+    pub fn next_number(&self, track: &str) -> u64 {
+        let tracks = self.tracks.borrow();
+        tracks
+            .iter()
+            .find(|known| known.name == track)
+            .map_or(0, |known| known.next_number)
+    }
+
+    /// Takes a track's initialisation segment. One that differs from what players have begins a new period. Yields.
+    ///
+    /// # Errors
+    /// What the disk does.
+    pub fn configure(&self, track: &'static str, init: Vec<u8>, config: &TrackConfig, begin_ms: i64) -> Result<()> {
+        let changed = {
+            let mut tracks = self.tracks.borrow_mut();
+            let found = tracks.iter_mut().find(|known| known.name == track);
+            match found {
+                Some(known) if known.init == init => return Ok(()),
+                Some(known) => {
+                    (known.init, known.config) = (init, config.clone());
+                    true
+                }
+                None => {
+                    tracks.push(Known {
+                        name: track,
+                        init,
+                        config: config.clone(),
+                        next_number: 0,
+                        listed: VecDeque::new(),
+                    });
+                    tracks.sort_by_key(|known| known.name);
+                    false
+                }
+            }
+        };
+        if changed {
+            self.begin_period(begin_ms);
+        }
+        self.write_inits()
+    }
+
+    fn begin_period(&self, begin_ms: i64) {
+        self.period.set(self.period.get() + 1);
+        self.period_begin_ms.set(begin_ms);
+        let mut tracks = self.tracks.borrow_mut();
+        let old: Vec<Segment> = tracks.iter_mut().flat_map(|known| known.listed.drain(..)).collect();
+        drop(tracks);
+        if self.settings().cleanup {
+            self.delete(old.into_iter().map(|segment| segment.file));
+        }
+    }
+
+    fn write_inits(&self) -> Result<()> {
+        let folder = self.folder()?;
+        let inits: Vec<(String, Vec<u8>)> = {
+            let tracks = self.tracks.borrow();
+            let named = |known: &Known| (init_name(known.name, self.period.get()), known.init.clone());
+            tracks.iter().map(named).collect()
+        };
+        inits
+            .iter()
+            .try_for_each(|(name, init)| replace(&format!("{folder}/{name}"), init))
+    }
+
+    /// Lists a segment that is complete, and writes the manifest. Yields.
+    ///
+    /// # Errors
+    /// What the disk does.
+    pub fn publish(&self, track: &str, segment: Segment) -> Result<()> {
+        let settings = self.settings();
+        let left: Vec<Segment> = {
+            let mut tracks = self.tracks.borrow_mut();
+            let Some(known) = tracks.iter_mut().find(|known| known.name == track) else {
+                return Ok(());
+            };
+            known.next_number = segment.number + 1;
+            known.listed.push_back(segment);
+            let leaving = known.listed.len().saturating_sub(settings.window_size);
+            known.listed.drain(..leaving).collect()
+        };
+        if let Some(text) = self.manifest_text(&settings)? {
+            let path = settings.place(&self.manifest_name()?).display().to_string();
+            replace(&path, text.as_bytes())?;
+            self.manifest.replace(Some(path));
+        }
+        if settings.cleanup {
+            self.delete(left.into_iter().map(|segment| segment.file));
+        }
+        Ok(())
+    }
+
+    /// `None` while there is a track that may still tell how it is coded: players take no track that comes later.
+    fn manifest_text(&self, settings: &Dash) -> Result<Option<String>> {
+        let name = self.manifest_name()?;
+        let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let base = format!("{}/", relative(folder, &self.folder_name()?));
+        let known = self.tracks.borrow();
+        let tracks: Vec<Track<'_>> = known
+            .iter()
+            .filter(|known| !known.listed.is_empty())
+            .map(|known| Track {
+                config: &known.config,
+                segments: known.listed.iter().collect(),
+            })
+            .collect();
+        let longest = tracks.iter().map(|track| track.segments.len()).max().unwrap_or(0);
+        if tracks.len() < 2 && longest < 2 {
+            return Ok(None);
+        }
+        let manifest = Manifest {
+            start_unix_ms: self.start_unix_ms,
+            now_unix_ms: now_unix_ms(),
+            update_ms: i64::try_from(settings.update_period.as_millis()).unwrap_or(i64::MAX),
+            window: settings.window_size,
+            period: self.period.get(),
+            period_begin_ms: self.period_begin_ms.get(),
+            base: &base,
+            tracks: &tracks,
+        };
+        Ok(Some(manifest.to_text()))
+    }
+
+    fn delete(&self, files: impl Iterator<Item = String>) {
+        for name in files {
+            let job = move || {
+                if let Err(error) = file::blocking::remove(name.as_ref()) {
+                    log::warn!("DASH file {name} cannot be deleted: {error}");
+                }
+            };
+            if let Err(error) = self.lane.post(0, job) {
+                log::warn!("DASH files are not deleted, the disk is too slow: {error}");
+            }
+        }
+    }
+
+    /// Whether nothing came for `dash_dispose`.
+    pub fn is_idle(&self) -> bool {
+        let dispose = self.settings().dispose;
+        !dispose.is_zero() && Moment::now().since(self.last_data.get()) >= dispose
+    }
+
+    /// Whether its files are to stay, but it was silent so long that its numbers may begin anew.
+    pub fn is_forgotten(&self) -> bool {
+        !self.is_live.get() && Moment::now().since(self.last_data.get()) >= KEPT.max(self.settings().dispose)
+    }
+
+    /// Deletes all its files. Yields.
+    pub fn dispose(&self) {
+        let Ok(folder) = self.folder() else { return };
+        let manifest = self.manifest.take();
+        if manifest.is_some() {
+            log::info!("DASH files of {} are deleted", self.url.stream_url());
+        }
+        let mut files: Vec<String> = manifest.into_iter().collect();
+        for known in self.tracks.borrow_mut().iter_mut() {
+            let inits = (0..=self.period.get()).map(|period| format!("{folder}/{}", init_name(known.name, period)));
+            files.extend(inits);
+            files.extend(known.listed.drain(..).map(|segment| segment.file));
+        }
+        self.delete(files.into_iter());
+        // A failure of the disk was told above.
+        let _ = self.lane.run(move || file::blocking::remove_folder(folder.as_ref()));
+    }
+}
+
+fn now_unix_ms() -> i64 {
+    unix_time().as_millis().try_into().unwrap_or(0)
+}
+
+fn replace(path: &str, content: &[u8]) -> Result<()> {
+    Output::create(format!("{path}.tmp"))
+        .and_then(|mut output| output.write(content).and_then(|()| output.finish(path)))
+        .map_err(|error| failed(&error, path))
+}

@@ -1,0 +1,182 @@
+//! One track of a publication: fragments become segments, each a file.
+
+use super::mpd::Segment;
+use crate::core::output::Output;
+use crate::kernel::error::{Error, Result};
+use crate::kernel::error_code::ErrorCode;
+use crate::kernel::frame::{Frame, Kind};
+use crate::kernel::mp4::{Fragment, Muxer, MuxerOptions, TrackConfig};
+
+/// A fragment holds so much at most, milliseconds; it is what is kept in memory.
+const PART_MS: u32 = 1000;
+
+/// What a message brought about, in this order.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// The last segment of the initialisation segment before is complete.
+    pub ended: Option<Segment>,
+    /// Another initialisation segment is needed from this time on, milliseconds.
+    pub reconfigured: Option<i64>,
+    /// A segment is complete.
+    pub complete: Option<Segment>,
+}
+
+/// Writes one track.
+pub struct TrackWriter {
+    kind: Kind,
+    muxer: Muxer,
+    /// The number of the initialisation segment in use.
+    init: u32,
+    open: Option<OpenSegment>,
+    next_number: u64,
+    fragment_ms: i64,
+    folder: String,
+    scratch: Vec<u8>,
+}
+
+struct OpenSegment {
+    number: u64,
+    begin_ms: i64,
+    end_ms: i64,
+    output: Output,
+}
+
+impl TrackWriter {
+    /// Writes segments from number `next_number` on into `folder`.
+    pub fn new(kind: Kind, folder: String, fragment_ms: i64, next_number: u64) -> Self {
+        TrackWriter {
+            kind,
+            muxer: Muxer::new(MuxerOptions {
+                audio: kind == Kind::Audio,
+                video: kind == Kind::Video,
+                part_ms: PART_MS.min(u32::try_from(fragment_ms).unwrap_or(PART_MS)),
+                segment_type: true,
+            }),
+            init: 0,
+            open: None,
+            next_number,
+            fragment_ms,
+            folder,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// The track's name in files and manifest.
+    pub fn name(&self) -> &'static str {
+        match self.kind {
+            Kind::Video => "video",
+            Kind::Audio | Kind::Data => "audio",
+        }
+    }
+
+    /// What it takes.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// How it is coded; `None` before its first fragment.
+    pub fn config(&self) -> Option<&TrackConfig> {
+        self.muxer.tracks().first()
+    }
+
+    /// The initialisation segment.
+    pub fn init(&self) -> Vec<u8> {
+        let mut init = Vec::new();
+        self.muxer.init(&mut init);
+        init
+    }
+
+    /// Takes a message of this track. Yields.
+    ///
+    /// # Errors
+    /// Those of the muxer; [`ErrorCode::DashMpdWrite`] for what the disk does.
+    pub fn take(&mut self, frame: &Frame) -> Result<Progress> {
+        self.scratch.clear();
+        let Some(fragment) = self.muxer.write(frame, &mut self.scratch)? else {
+            return Ok(Progress::default());
+        };
+        let mut progress = self.append(&fragment)?;
+        // The fragment was ended by this message, which comes next.
+        let may_begin = self.kind == Kind::Audio || frame.facts.keyframe;
+        if may_begin && self.is_full() {
+            progress.complete = self.close()?;
+        }
+        Ok(progress)
+    }
+
+    /// Ends the last segment. Yields.
+    ///
+    /// # Errors
+    /// As [`TrackWriter::take`].
+    pub fn finish(&mut self) -> Result<Progress> {
+        self.scratch.clear();
+        let mut progress = Progress::default();
+        if let Some(fragment) = self.muxer.flush(&mut self.scratch) {
+            progress = self.append(&fragment)?;
+        }
+        progress.complete = self.close()?;
+        Ok(progress)
+    }
+
+    fn is_full(&self) -> bool {
+        self.open
+            .as_ref()
+            .is_some_and(|open| open.end_ms - open.begin_ms >= self.fragment_ms)
+    }
+
+    fn append(&mut self, fragment: &Fragment) -> Result<Progress> {
+        let mut progress = Progress::default();
+        if self.init != fragment.init {
+            progress.ended = self.close()?;
+            progress.reconfigured = Some(fragment.start_ms);
+            self.init = fragment.init;
+        }
+        let open = match &mut self.open {
+            Some(open) => open,
+            None => {
+                let number = self.next_number;
+                let path = format!("{}.tmp", self.path(number));
+                let output = Output::create(&path).map_err(|error| failed(&error, &path))?;
+                self.next_number += 1;
+                self.open.insert(OpenSegment {
+                    number,
+                    begin_ms: fragment.start_ms,
+                    end_ms: fragment.start_ms,
+                    output,
+                })
+            }
+        };
+        open.end_ms = fragment.start_ms + fragment.duration_ms;
+        let number = open.number;
+        let written = open.output.write(&self.scratch);
+        written.map_err(|error| failed(&error, &self.path(number)))?;
+        Ok(progress)
+    }
+
+    fn path(&self, number: u64) -> String {
+        format!("{}/{}-{number}.m4s", self.folder, self.name())
+    }
+
+    fn close(&mut self) -> Result<Option<Segment>> {
+        let Some(open) = self.open.take() else { return Ok(None) };
+        let file = self.path(open.number);
+        let bytes = open.output.len();
+        open.output.finish(&file).map_err(|error| failed(&error, &file))?;
+        Ok(Some(Segment {
+            number: open.number,
+            begin_ms: open.begin_ms,
+            duration_ms: (open.end_ms - open.begin_ms).max(1),
+            bytes,
+            file,
+        }))
+    }
+}
+
+/// What became of a file.
+pub fn failed(error: &std::io::Error, path: &str) -> Error {
+    Error::io(
+        ErrorCode::DashMpdWrite,
+        error,
+        format!("DASH file {path} cannot be written"),
+    )
+}
