@@ -4,6 +4,7 @@ pub mod cli;
 pub mod clients;
 pub mod config;
 pub mod dash;
+pub mod dvr;
 pub mod exporter;
 pub mod hds;
 pub mod heartbeat;

@@ -10,6 +10,7 @@ use super::clients::{ClientTable, Entry};
 use super::config::section::vhost::Vhost;
 use super::config::{Config, Origin};
 use super::dash::DashStreams;
+use super::dvr::DvrStreams;
 use super::exporter::{self, Exporter};
 use super::hds::HdsStreams;
 use super::heartbeat;
@@ -63,6 +64,8 @@ pub struct Server {
     pub exporter: Exporter,
     /// Streams as HLS.
     pub hls: HlsStreams,
+    /// Streams as recorded files.
+    pub dvr: DvrStreams,
     /// What is being written to files.
     pub recordings: Recordings,
     origin: Origin,
@@ -114,6 +117,7 @@ impl Server {
             dash: DashStreams::default(),
             hds: HdsStreams::default(),
             hls: HlsStreams::default(),
+            dvr: DvrStreams::default(),
             recordings: Recordings::default(),
             origin,
             listeners: RefCell::default(),

@@ -34,6 +34,8 @@ pub const SOURCE_HEADERS: usize = 32;
 pub const MP4_FRAGMENT_BYTES: usize = 8 << 20;
 /// Samples of one track that one fragment of MP4 gathers before it is closed.
 pub const MP4_FRAGMENT_SAMPLES: usize = 1024;
+/// Tables of the samples of one recorded MP4 file, bytes; a longer recording goes on in the next file.
+pub const MP4_TABLE_BYTES: usize = 64 << 20;
 /// Parameter sets kept for one stream, over VPS, SPS, PPS and SEI.
 pub const PARAMETER_SETS: usize = 64;
 /// The largest width or height of a picture that a parameter set may tell, pixels: what MP4 can tell.

@@ -15,6 +15,8 @@ mod browser_player;
 mod config_cli;
 mod connect;
 mod dash;
+mod dvr;
+mod dvr_control;
 mod fuzz_corpus;
 mod gop_cache;
 mod gstreamer;

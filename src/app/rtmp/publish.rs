@@ -64,7 +64,8 @@ pub(super) fn serve(
         }
     };
     let ended = match recording::begin(&publisher(request, source)) {
-        Ok(()) => take(session, stream, request, publication, kind, turn, interval),
+        // Bound to a name: it lives as long as the publication.
+        Ok(_enrolled) => take(session, stream, request, publication, kind, turn, interval),
         Err(refused) => {
             drop(publication);
             let _ = session.reject(&StatusCode::PublishBadName, "the stream cannot be recorded");

@@ -1,6 +1,7 @@
 //! Typed snapshots, a file for each feature: read once when a configuration is loaded, immutable from then on.
 
 pub mod dash;
+pub mod dvr;
 pub mod exporter;
 pub mod hds;
 pub mod heartbeat;

@@ -97,20 +97,22 @@ rows! {
         "Span of kept fragments";
     "vhost.hds.hds_path"               Text      "./objs/nginx/html" own   reload  Live "2+" built
         "Output folder";
-    "vhost.dvr"                        Block     "-"        none  reload  Live "1+" unbuilt
+    "vhost.dvr"                        Block     "-"        none  reload  Live "1+" built
         "Recording section";
-    "vhost.dvr.enabled"                Flag      "off"      own   reload  Live "1+" unbuilt
+    "vhost.dvr.enabled"                Flag      "off"      own   reload  Live "1+" built
         "Record streams";
-    "vhost.dvr.dvr_apply"              List      "all"      none  restart Live "3+" unbuilt
+    "vhost.dvr.dvr_apply"              List      "all"      none  restart Live "3+" built
         "Streams to record: all, none, app/stream";
-    "vhost.dvr.dvr_plan"               Text      "session"  own   reload  Live "1+" unbuilt
-        "session or segment" "append removed in 3: error 3083";
-    "vhost.dvr.dvr_path"               Text      "./objs/nginx/html/[app]/[stream].[timestamp].flv" own   reload  Live "1+" unbuilt
+    "vhost.dvr.dvr_plan"               Text      "session"  own   reload  Live "1+" built
+        "session, segment or append" "append, which SRS removed in 3, goes on with an FLV file";
+    "vhost.dvr.dvr_path"               Text      "./objs/nginx/html/[app]/[stream].[timestamp].flv" own   reload  Live "1+" built
         "File name template" ".flv or .mp4, else default name added";
-    "vhost.dvr.dvr_duration"           Seconds   "30"       own   reload  Live "1+" unbuilt
+    "vhost.dvr.dvr_duration"           Seconds   "30"       own   reload  Live "1+" built
         "Segment length in segment plan";
-    "vhost.dvr.dvr_wait_keyframe"      Flag      "on"       own   reload  Live "1+" unbuilt
+    "vhost.dvr.dvr_wait_keyframe"      Flag      "on"       own   reload  Live "1+" built
         "Cut segments at keyframes";
-    "vhost.dvr.time_jitter"            Text      "full"     own   reload  Live "1+" unbuilt
+    "vhost.dvr.dvr_mp4_fragmented"     Flag      "off"      own   reload  Live "-" built
+        "Keep MP4 files in fragments" "not in SRS: bounded memory for very long files";
+    "vhost.dvr.time_jitter"            Text      "full"     own   reload  Live "1+" built
         "Timestamp correction for files" "full zero off";
 }

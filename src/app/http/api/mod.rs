@@ -3,6 +3,7 @@
 pub mod auth;
 mod clients;
 mod clusters;
+mod dvr;
 mod index;
 pub mod json;
 mod node;
