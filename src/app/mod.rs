@@ -14,3 +14,4 @@ pub mod rtmp;
 pub mod server;
 pub mod source;
 pub mod stat;
+pub mod stream;

@@ -90,6 +90,13 @@ pub const HTTP_ANSWER_BYTES: usize = 1 << 20;
 /// Ends of clients that are being told to callback servers at one time; beyond, clients wait for their own.
 pub const HOOK_NOTICES: usize = 4096;
 
+/// Encrypted bytes of one connection that wait for its socket.
+pub const TLS_PENDING_BYTES: usize = 64 << 10;
+/// What is taken of a TLS peer in one go while it gives nothing to read, reads of 4 KiB; then others have their turn.
+pub const TLS_EMPTY_READS: usize = 16;
+/// A file with a certificate or a key, bytes.
+pub const TLS_FILE_BYTES: u64 = 1 << 20;
+
 const _: () = assert!(RTMP_CHUNK_BYTES_MIN <= RTMP_CHUNK_BYTES_MAX);
 const _: () = assert!(SOURCE_JOURNAL_BYTES > SOURCE_GOP_BYTES + RTMP_MESSAGE_BYTES);
 const _: () = assert!(RTMP_COMMAND_BYTES < RTMP_MESSAGE_BYTES);

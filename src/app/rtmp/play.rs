@@ -10,7 +10,7 @@ use crate::app::pithy::{Progress, Turn};
 use crate::app::source::{Delivery, MergedWrite, Source};
 use crate::core::clock::Moment;
 use crate::core::coroutine;
-use crate::core::tcp::TcpStream;
+use crate::app::stream::Stream;
 use crate::kernel::error::{Error, IoWrap, Result, Wrap};
 use crate::kernel::error_code::ErrorCode;
 use crate::protocol::rtmp::server::{PlayEvent, Server as Session};
@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_secs(5);
 /// The session's and the socket's; [`ErrorCode::DurationExceed`] when the client has had what it asked for.
 pub(super) fn serve(
     session: &mut Session<Socket>,
-    stream: &Rc<TcpStream>,
+    stream: &Rc<Stream>,
     request: &Request,
     source: &Rc<Source>,
     duration_ms: Option<u64>,
@@ -40,7 +40,7 @@ pub(super) fn serve(
 
 fn send(
     session: &mut Session<Socket>,
-    stream: &Rc<TcpStream>,
+    stream: &Rc<Stream>,
     request: &Request,
     source: &Rc<Source>,
     duration_ms: Option<u64>,
@@ -77,7 +77,7 @@ fn send(
 
 struct Player<'a> {
     delivery: Rc<Delivery>,
-    stream: &'a TcpStream,
+    stream: &'a Stream,
     latency: Duration,
     pause_between: Duration,
     duration_ms: Option<u64>,

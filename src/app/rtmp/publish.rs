@@ -15,7 +15,7 @@ use crate::app::source::{Publication, Source};
 use crate::app::stat::Publishing;
 use crate::core::clock::Moment;
 use crate::core::coroutine;
-use crate::core::tcp::TcpStream;
+use crate::app::stream::Stream;
 use crate::kernel::error::{Error, Result, Wrap};
 use crate::kernel::error_code::ErrorCode;
 use crate::kernel::frame::{Frame, Kind};
@@ -37,7 +37,7 @@ const MERGED_READ_BYTES: usize = 128 << 10;
 /// the session's and the socket's otherwise.
 pub(super) fn serve(
     session: &mut Session<Socket>,
-    stream: &Rc<TcpStream>,
+    stream: &Rc<Stream>,
     request: &Request,
     source: &Rc<Source>,
     kind: PublishKind,
@@ -69,7 +69,7 @@ pub(super) fn serve(
 
 fn take(
     session: &mut Session<Socket>,
-    stream: &Rc<TcpStream>,
+    stream: &Rc<Stream>,
     request: &Request,
     publication: Publication,
     kind: PublishKind,
@@ -105,7 +105,7 @@ struct Publisher<'a> {
     publication: Publication,
     publishing: Publishing,
     publish: &'a Publish,
-    stream: &'a TcpStream,
+    stream: &'a Stream,
     messages: u64,
     progress: Progress,
 }

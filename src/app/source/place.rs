@@ -10,7 +10,7 @@ use super::waiters::{Target, Waiter};
 use crate::app::config::section::play::TimeJitter;
 use crate::core::clock::Moment;
 use crate::core::coroutine;
-use crate::core::tcp::TcpStream;
+use crate::app::stream::Stream;
 
 /// Time between the last message before a gap and the first one after it on a corrected timeline, ms.
 const GAP_MS: i64 = 10;
@@ -174,7 +174,7 @@ impl Place {
     }
 
     /// Waits until a batch is due, the peer sent something, or `deadline`. Yields.
-    pub fn wait(&self, merged: MergedWrite, stream: &TcpStream, deadline: Moment) {
+    pub fn wait(&self, merged: MergedWrite, stream: &Stream, deadline: Moment) {
         if self.is_due(merged) || stream.is_readable() {
             return;
         }
