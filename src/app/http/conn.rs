@@ -70,7 +70,8 @@ impl Connection<'_> {
     fn run(&mut self) -> Result<u64> {
         let mut served = 0;
         while let Some(request) = self.read_request()? {
-            log_request(&request, self.peer, served);
+            let scheme = if self.input.stream.is_secure() { "https" } else { "http" };
+            log_request(&request, scheme, self.peer, served);
             let mut exchange = Exchange::new(self.server, request, &mut self.input, self.peer, self.timeouts);
             let finished = answer(self.site, &mut exchange).and_then(|()| exchange.finish());
             served += 1;
@@ -160,7 +161,7 @@ impl Connection<'_> {
     }
 }
 
-fn log_request(request: &Request, peer: SocketAddr, index: u64) {
+fn log_request(request: &Request, scheme: &str, peer: SocketAddr, index: u64) {
     let length = match request.body {
         BodyLength::Exact(length) => length.to_string(),
         BodyLength::Chunked => "chunked".to_owned(),
@@ -170,7 +171,7 @@ fn log_request(request: &Request, peer: SocketAddr, index: u64) {
         printable(&request.host),
         printable(&request.target),
     );
-    log::info!("HTTP #{index} {peer} {method} http://{host}{target}, content-length={length}");
+    log::info!("HTTP #{index} {peer} {method} {scheme}://{host}{target}, content-length={length}");
 }
 
 fn answer(site: Site, exchange: &mut Exchange<'_, '_>) -> Result<()> {

@@ -62,8 +62,8 @@ fn send(
         u8::from(request.vhost.tcp_nodelay),
     );
     session.connection().release_buffers();
-    // These look after each message.
-    let by_courier = duration_ms.is_none() && play.send_min_interval.is_zero();
+    // These look after each message; and to encrypt for many in a row would hold up everybody else.
+    let by_courier = duration_ms.is_none() && play.send_min_interval.is_zero() && !stream.is_secure();
     let mut player = Player {
         delivery: Delivery::join(source, session.connection().chunk_size(), stream, merged, by_courier),
         stream,
