@@ -180,3 +180,118 @@ fn fault(files: &KeyFiles, directive: &str, path: &Path, cause: &str) -> Error {
     let text = format!("{}.{directive} {}: {cause}", files.block, path.display());
     Error::new(ErrorCode::HttpsSslFile, text)
 }
+
+#[cfg(all(test, feature = "tls"))]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::core::runtime::run;
+    use crate::protocol::tls::tests::self_signed;
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(label: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("srs-certificates-{label}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&path);
+            fs::create_dir_all(&path).unwrap();
+            Folder(path)
+        }
+
+        fn files(&self) -> KeyFiles {
+            KeyFiles {
+                block: "rtmps",
+                key: self.0.join("key"),
+                cert: self.0.join("cert"),
+            }
+        }
+
+        fn write(&self, pair: (&str, &str)) {
+            fs::write(self.0.join("cert"), pair.0).unwrap();
+            fs::write(self.0.join("key"), pair.1).unwrap();
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    /// Whether both are the same ones in memory.
+    fn is_same(certificates: &Certificates, before: &ServerSettings) -> bool {
+        let pairs = certificates.pairs.borrow();
+        pairs.values().all(|pair| pair.settings.borrow().is_same(before))
+    }
+
+    #[test]
+    fn new_files_are_used_and_bad_ones_are_not() {
+        run(|| {
+            let folder = Folder::new("swap");
+            let files = folder.files();
+            let certificates = Certificates::default();
+            let (first, second) = (self_signed("a.com"), self_signed("b.com"));
+            folder.write((&first.0, &first.1));
+            certificates.load(std::slice::from_ref(&files)).unwrap();
+            let before = certificates.current(&files).unwrap();
+            certificates.refresh();
+            assert!(is_same(&certificates, &before));
+
+            let complaint = || certificates.pairs.borrow()[&files].complaint.borrow().clone();
+            fs::write(&files.cert, &second.0).unwrap();
+            certificates.refresh();
+            assert!(is_same(&certificates, &before));
+            assert!(complaint().contains("rtmps.key") && complaint().contains("does not belong"));
+            fs::remove_file(&files.key).unwrap();
+            certificates.refresh();
+            assert!(is_same(&certificates, &before));
+            assert!(complaint().contains("rtmps.key") && complaint().contains("No such file"));
+            fs::write(&files.key, &second.1).unwrap();
+            certificates.refresh();
+            assert!(!is_same(&certificates, &before));
+            assert_eq!(complaint(), "");
+
+            let after = certificates.current(&files).unwrap();
+            folder.write((&first.0, &first.1));
+            // Whoever connects right after it was looked at gets what was there then.
+            certificates.current(&files).unwrap();
+            assert!(is_same(&certificates, &after));
+            crate::core::coroutine::sleep(FRESH);
+            certificates.current(&files).unwrap();
+            assert!(!is_same(&certificates, &after));
+
+            certificates.retain(&[]);
+            assert!(certificates.current(&files).is_err());
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_missing_or_bad_file_names_directive_file_and_reason() {
+        run(|| {
+            let folder = Folder::new("bad");
+            let files = folder.files();
+            let certificates = Certificates::default();
+            let load = || certificates.load(std::slice::from_ref(&files)).unwrap_err().summary();
+            let missing = load();
+            for part in ["4045", "rtmps.cert", "cert", "No such file"] {
+                assert!(missing.contains(part), "{missing}");
+            }
+            folder.write(("no certificate", "no key"));
+            assert!(load().contains("CERTIFICATE"), "{}", load());
+            let (certificate, _) = self_signed("a.com");
+            folder.write((&certificate, "no key"));
+            assert!(
+                load().contains("rtmps.key") && load().contains("PRIVATE KEY"),
+                "{}",
+                load()
+            );
+            folder.write((&"x".repeat(2 << 20), ""));
+            assert!(load().contains("rtmps.cert"), "{}", load());
+            assert!(certificates.pairs.borrow().is_empty());
+        })
+        .unwrap();
+    }
+}

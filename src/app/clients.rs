@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Shutdown};
 use std::rc::Rc;
 
+use crate::app::stream::Stream;
 use crate::core::clock::Moment;
 use crate::core::id::ContextId;
 use crate::core::sync::{Member, WaitGroup};
-use crate::app::stream::Stream;
 
 /// One connected client.
 pub struct Client {

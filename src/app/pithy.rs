@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use crate::core::clock::Moment;
 use crate::app::stream::Stream;
+use crate::core::clock::Moment;
 use crate::kernel::rate::{Kbps, Rate};
 
 /// The turn of one role's clients.

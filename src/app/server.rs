@@ -247,7 +247,14 @@ impl Server {
             wanted.push((false, endpoint.socket_addr()?));
         }
         if config.rtmps.enabled {
-            wanted.extend(config.rtmps.listen.addresses()?.into_iter().map(|address| (true, address)));
+            wanted.extend(
+                config
+                    .rtmps
+                    .listen
+                    .addresses()?
+                    .into_iter()
+                    .map(|address| (true, address)),
+            );
         }
         for &(is_secure, address) in &wanted {
             if self.listeners.borrow().contains_key(&(is_secure, address)) {

@@ -380,3 +380,186 @@ impl Write for Wire<'_> {
         Ok(())
     }
 }
+
+#[cfg(all(test, feature = "tls"))]
+mod tests {
+    use super::*;
+    use crate::core::coroutine::{sleep, spawn};
+    use crate::core::runtime::run;
+    use crate::core::tcp::{ListenOptions, TcpListener};
+    use crate::protocol::tls::client::ClientSettings;
+    use crate::protocol::tls::tests::server_settings;
+
+    const SOON: Duration = Duration::from_secs(5);
+
+    fn socket_pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), ListenOptions::default()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let accepting = spawn("accept", move || listener.accept().unwrap().0);
+        let client = TcpStream::connect(address, SOON).unwrap();
+        (client, accepting.join().unwrap())
+    }
+
+    /// Client and server, agreed.
+    fn pair() -> (Rc<Stream>, Rc<Stream>) {
+        let (client, server) = socket_pair();
+        let (client, server) = (Rc::new(Stream::from(client)), Rc::new(Stream::from(server)));
+        let accepted = server.clone();
+        let accepting = spawn("accept", move || {
+            accepted
+                .begin_tls(server_settings("a.com").machine().unwrap(), SOON)
+                .unwrap();
+        });
+        let machine = ClientSettings::trusting_all().unwrap().machine("a.com").unwrap();
+        let agreed = client.begin_tls(machine, SOON).unwrap();
+        assert!(agreed.starts_with("TLSv1_3"), "{agreed}");
+        accepting.join().unwrap();
+        (client, server)
+    }
+
+    fn read_all(stream: &Stream) -> Vec<u8> {
+        let mut received = Vec::new();
+        let mut buffer = vec![0; 10_000];
+        loop {
+            match stream.read(&mut buffer).unwrap() {
+                0 => return received,
+                count => received.extend_from_slice(&buffer[..count]),
+            }
+        }
+    }
+
+    #[test]
+    fn megabytes_pass_whole_and_end_politely() {
+        run(|| {
+            let (client, server) = pair();
+            assert!(client.is_secure() && server.is_secure());
+            let sent: Vec<u8> = (0..3_000_000u32).map(|index| (index % 251) as u8).collect();
+            let expected = sent.clone();
+            let writer = spawn("writer", move || {
+                let (head, tail) = sent.split_at(1_000_000);
+                server.write_all(head).unwrap();
+                let taken = server
+                    .try_write_vectored(&[IoSlice::new(b""), IoSlice::new(tail)])
+                    .unwrap();
+                server.write_all(&tail[taken..]).unwrap();
+                server.shutdown(Shutdown::Write).unwrap();
+                assert_eq!(server.read(&mut [0; 8]).unwrap(), 0);
+            });
+            assert!(read_all(&client) == expected);
+            drop(client);
+            writer.join().unwrap();
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn what_is_decrypted_counts_as_readable() {
+        run(|| {
+            let (client, server) = pair();
+            assert_eq!(server.try_read(&mut [0; 8]).unwrap(), None);
+            assert!(!server.is_readable());
+            client.write_all(b"12345678").unwrap();
+            assert!(server.wait_readable(Moment::after(SOON)).unwrap());
+            let mut buffer = [0; 3];
+            assert_eq!(server.try_read(&mut buffer).unwrap(), Some(3));
+            assert!(server.is_readable());
+            assert!(server.wait_readable(Moment::after(SOON)).unwrap());
+            assert_eq!(server.read(&mut buffer).unwrap(), 3);
+            assert_eq!(server.try_read(&mut buffer).unwrap(), Some(2));
+            assert_eq!(server.try_read(&mut buffer).unwrap(), None);
+            assert!(!server.is_readable());
+            // Who closes before he has read all resets the connection.
+            assert_eq!(client.try_read(&mut buffer).unwrap(), None);
+            drop(client);
+            assert!(server.wait_readable(Moment::after(SOON)).unwrap());
+            assert_eq!(server.read(&mut buffer).unwrap(), 0);
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn what_a_write_without_waiting_keeps_goes_with_the_next() {
+        run(|| {
+            let (client, server) = pair();
+            let piece = vec![9; 500_000];
+            let mut taken = 0;
+            loop {
+                let count = server.try_write_vectored(&[IoSlice::new(&piece)]).unwrap();
+                taken += count;
+                if count == 0 {
+                    break;
+                }
+            }
+            let reading = spawn("reader", move || read_all(&client).len());
+            server.write_all(b"").unwrap();
+            server.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(reading.join().unwrap(), taken);
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn reads_and_writes_time_out() {
+        run(|| {
+            let (client, server) = pair();
+            server.set_read_timeout(Some(Duration::from_millis(20)));
+            let error = server.read(&mut [0; 8]).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            client.set_write_timeout(Some(Duration::from_millis(20)));
+            let error = client.write_all(&vec![0; 64 << 20]).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_handshake_ends_in_time_whatever_the_peer_does() {
+        run(|| {
+            let settings = server_settings("a.com");
+            let limit = Duration::from_millis(50);
+            let (_silent, server) = socket_pair();
+            let error = Rc::new(Stream::from(server)).begin_tls(settings.machine().unwrap(), limit);
+            assert_eq!(error.unwrap_err().kind(), io::ErrorKind::TimedOut);
+
+            // One that sends an endless record, byte by byte.
+            let (slow, server) = socket_pair();
+            let dripping = spawn("drip", move || {
+                let _ = slow.write_all(b"\x16\x03\x01\x40\x00");
+                while slow.write_all(b"x").is_ok() {
+                    sleep(Duration::from_millis(1));
+                }
+            });
+            let server = Rc::new(Stream::from(server));
+            let start = Moment::now();
+            let error = server.begin_tls(settings.machine().unwrap(), limit);
+            assert!(error.is_err() && Moment::now().since(start) < SOON);
+            drop(server);
+            dripping.join().unwrap();
+
+            let (gone, server) = socket_pair();
+            drop(gone);
+            let error = Rc::new(Stream::from(server)).begin_tls(settings.machine().unwrap(), SOON);
+            assert_eq!(error.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_peer_that_always_has_input_starves_nobody() {
+        run(|| {
+            let (client, server) = pair();
+            let flood = spawn("flood", move || while client.write_all(&[7; 4096]).is_ok() {});
+            let drain = spawn("drain", move || {
+                let mut buffer = [0; 4096];
+                while server.read(&mut buffer).is_ok_and(|count| count > 0) {}
+            });
+            for _ in 0..20 {
+                sleep(Duration::from_millis(1));
+            }
+            drain.interrupt();
+            drain.join().unwrap();
+            flood.join().unwrap();
+        })
+        .unwrap();
+    }
+}

@@ -3,9 +3,9 @@
 pub mod amf0;
 pub mod http;
 pub mod rtmp;
-pub mod websocket;
 #[cfg(feature = "tls")]
 pub mod tls;
 #[cfg(not(feature = "tls"))]
 #[path = "no_tls.rs"]
 pub mod tls;
+pub mod websocket;

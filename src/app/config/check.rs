@@ -148,8 +148,14 @@ impl Checker<'_> {
             }
         }
         let rtmps = self.root.section("rtmps");
-        let secure = [("http_api.https", &https_api), ("http_server.https", &https_server), ("rtmps", &rtmps)];
-        secure.iter().try_for_each(|(name, scope)| self.tls_is_built(name, scope))
+        let secure = [
+            ("http_api.https", &https_api),
+            ("http_server.https", &https_server),
+            ("rtmps", &rtmps),
+        ];
+        secure
+            .iter()
+            .try_for_each(|(name, scope)| self.tls_is_built(name, scope))
     }
 
     fn tls_is_built(&self, name: &str, scope: &Scope<'_>) -> Result<(), Fault> {

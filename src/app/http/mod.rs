@@ -164,7 +164,12 @@ fn wanted(config: &Config) -> Result<Vec<Port>> {
     let (media, api) = (&config.http_server, &config.http_api);
     let servers = [
         (Site::Media, false, media.enabled, &media.listen),
-        (Site::Media, true, media.enabled && media.https.enabled, &media.https.listen),
+        (
+            Site::Media,
+            true,
+            media.enabled && media.https.enabled,
+            &media.https.listen,
+        ),
         (Site::Api, false, api.enabled, &api.listen),
         (Site::Api, true, api.enabled && api.https.enabled, &api.https.listen),
     ];

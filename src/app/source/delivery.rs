@@ -10,9 +10,9 @@ use super::place::MergedWrite;
 use super::rtmp_consumer::{Offered, RtmpConsumer};
 use super::source::Source;
 use super::waiters::Waiter;
+use crate::app::stream::Stream;
 use crate::core::clock::Moment;
 use crate::core::coroutine::{self, Waker};
-use crate::app::stream::Stream;
 
 /// One player. While its coroutine waits in [`Delivery::wait`], the courier sends; at no other time.
 pub struct Delivery {

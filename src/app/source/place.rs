@@ -8,9 +8,9 @@ use super::cursor::Cursor;
 use super::source::{Source, State};
 use super::waiters::{Target, Waiter};
 use crate::app::config::section::play::TimeJitter;
+use crate::app::stream::Stream;
 use crate::core::clock::Moment;
 use crate::core::coroutine;
-use crate::app::stream::Stream;
 
 /// Time between the last message before a gap and the first one after it on a corrected timeline, ms.
 const GAP_MS: i64 = 10;

@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::net::Shutdown;
 
-use crate::core::clock::Moment;
 use crate::app::stream::Stream;
+use crate::core::clock::Moment;
 use crate::kernel::rate::Rate;
 
 /// What carries a client's media: a connection, or a session over datagrams or many requests.

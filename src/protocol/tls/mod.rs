@@ -7,7 +7,7 @@
 pub mod client;
 pub mod server;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::io::{self, IoSlice, Read, Write};
 
@@ -149,7 +149,9 @@ impl Machine {
             (_, Some(first)) if first.is_ascii_alphabetic() => {
                 "peer speaks plain HTTP or another text where TLS is expected".to_owned()
             }
-            (_, Some(first)) if first != HANDSHAKE => format!("peer does not speak TLS, its first byte is {first:#04x}"),
+            (_, Some(first)) if first != HANDSHAKE => {
+                format!("peer does not speak TLS, its first byte is {first:#04x}")
+            }
             _ => format!("TLS: {error}"),
         };
         io::Error::new(kind, text)

@@ -63,6 +63,12 @@ impl ServerSettings {
         Ok(ServerSettings(Arc::new(config)))
     }
 
+    /// Whether both are one.
+    #[cfg(test)]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// One connection that a client opened.
     ///
     /// # Errors

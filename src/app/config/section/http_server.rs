@@ -27,7 +27,11 @@ impl HttpServer {
             listen: Listen::read(server, "http_server.listen"),
             dir: server.text("dir").into(),
             crossdomain: server.flag("crossdomain"),
-            https: SecureListen::read(&server.section("https"), "http_server.https", "http_server.https.listen"),
+            https: SecureListen::read(
+                &server.section("https"),
+                "http_server.https",
+                "http_server.https.listen",
+            ),
         }
     }
 }
