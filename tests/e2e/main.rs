@@ -26,6 +26,8 @@ mod publish_play;
 mod republish_busy;
 mod rtmpdump;
 mod timestamps;
+#[cfg(feature = "tls")]
+mod tls;
 mod vhosts;
 mod vlc;
 mod wait_for_publisher;
