@@ -166,7 +166,10 @@ impl Content<'_> {
             key,
             ..
         } = self;
-        let parsed = offload(Class::Compute, move || ServerSettings::from_pem(&certificate, &key));
+        let resumable = files.resumable;
+        let parsed = offload(Class::Compute, move || {
+            ServerSettings::from_pem(&certificate, &key, resumable)
+        });
         match parsed {
             Ok(Ok(settings)) => Ok(settings),
             Ok(Err(Fault::Certificate(cause))) => Err(fault(files, "cert", &files.cert, &cause)),
@@ -205,6 +208,7 @@ mod tests {
                 block: "rtmps",
                 key: self.0.join("key"),
                 cert: self.0.join("cert"),
+                resumable: true,
             }
         }
 

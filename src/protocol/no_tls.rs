@@ -95,7 +95,7 @@ pub mod server {
         ///
         /// # Errors
         /// The feature is missing.
-        pub fn from_pem(_certificate: &[u8], _key: &[u8]) -> Result<Self, Fault> {
+        pub fn from_pem(_certificate: &[u8], _key: &[u8], _resumable: bool) -> Result<Self, Fault> {
             Err(Fault::Certificate(ABSENT.to_owned()))
         }
 

@@ -24,11 +24,12 @@ pub enum Fault {
 
 impl ServerSettings {
     /// Reads a certificate with those that lead from it to a known authority, and its key: RSA or elliptic, as PKCS#8,
-    /// PKCS#1 or SEC1. Costs milliseconds, and a deep stack.
+    /// PKCS#1 or SEC1. Clients of a `resumable` server get tickets, with which they save the costly part when they come
+    /// back. Costs milliseconds, and a deep stack.
     ///
     /// # Errors
     /// Text that is not PEM, a key that is encrypted or does not belong to the certificate.
-    pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, Fault> {
+    pub fn from_pem(certificate: &[u8], key: &[u8], resumable: bool) -> Result<Self, Fault> {
         let chain: Vec<_> = CertificateDer::pem_slice_iter(certificate)
             .collect::<Result<_, _>>()
             .map_err(|error| Fault::Certificate(describe(&error, "CERTIFICATE")))?;
@@ -39,10 +40,10 @@ impl ServerSettings {
             return Err(Fault::Key("the key is encrypted with a password".to_owned()));
         }
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| Fault::Key(describe(&error, "PRIVATE KEY")))?;
-        Self::of(chain, key)
+        Self::of(chain, key, resumable)
     }
 
-    fn of(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, Fault> {
+    fn of(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>, resumable: bool) -> Result<Self, Fault> {
         let provider = aws_lc_rs::default_provider();
         // First alone, to tell a bad key from a bad certificate.
         if let Err(error) = provider.key_provider.load_private_key(key.clone_key()) {
@@ -56,9 +57,10 @@ impl ServerSettings {
             .with_safe_default_protocol_versions()
             .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
             .map_err(fault)?;
-        // Clients that come back, as players of playlists do, save the costly part. Without it they pay, nothing more.
-        if let Ok(ticketer) = aws_lc_rs::Ticketer::new() {
-            config.ticketer = ticketer;
+        // Without a ticketer they pay, nothing more.
+        match aws_lc_rs::Ticketer::new() {
+            Ok(ticketer) if resumable => config.ticketer = ticketer,
+            _ => config.send_tls13_tickets = 0,
         }
         Ok(ServerSettings(Arc::new(config)))
     }

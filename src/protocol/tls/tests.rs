@@ -18,7 +18,7 @@ pub(crate) fn self_signed(name: &str) -> (String, String) {
 
 pub(crate) fn server_settings(name: &str) -> ServerSettings {
     let (certificate, key) = self_signed(name);
-    ServerSettings::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap()
+    ServerSettings::from_pem(certificate.as_bytes(), key.as_bytes(), true).unwrap()
 }
 
 /// One direction of a wire, which gives at most so many bytes at a time.
@@ -291,7 +291,7 @@ fn texts_that_are_no_pair_say_why() {
     let encrypted = key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
     let certificate_faults = [("", &*key), ("hello", &key), (&key, &key)];
     for (certificate, key) in certificate_faults {
-        match ServerSettings::from_pem(certificate.as_bytes(), key.as_bytes()) {
+        match ServerSettings::from_pem(certificate.as_bytes(), key.as_bytes(), true) {
             Err(Fault::Certificate(cause)) => assert!(cause.contains("CERTIFICATE"), "{cause}"),
             _ => panic!("{certificate} is no certificate"),
         }
@@ -304,13 +304,13 @@ fn texts_that_are_no_pair_say_why() {
         ("-----BEGIN PRIVATE KEY-----\nMDAw\n-----END PRIVATE KEY-----\n", "key"),
     ];
     for (key, named) in key_faults {
-        match ServerSettings::from_pem(certificate.as_bytes(), key.as_bytes()) {
+        match ServerSettings::from_pem(certificate.as_bytes(), key.as_bytes(), true) {
             Err(Fault::Key(cause)) => assert!(cause.contains(named), "{cause}"),
             _ => panic!("{key} is no key of this certificate"),
         }
     }
     let both = format!("{key}{certificate}");
-    assert!(ServerSettings::from_pem(both.as_bytes(), both.as_bytes()).is_ok());
+    assert!(ServerSettings::from_pem(both.as_bytes(), both.as_bytes(), true).is_ok());
 }
 
 #[test]
@@ -330,7 +330,7 @@ fn who_verifies_believes_a_chain_and_no_other_name() {
     let names = ["a.com".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
     let leaf = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
     let chain = leaf.pem() + &middle_certificate.pem();
-    let server = ServerSettings::from_pem(chain.as_bytes(), key.serialize_pem().as_bytes()).unwrap();
+    let server = ServerSettings::from_pem(chain.as_bytes(), key.serialize_pem().as_bytes(), true).unwrap();
     let trust = ClientSettings::trusting([root_certificate.der().to_vec()]).unwrap();
     for host in ["a.com", "127.0.0.1", "[::1]", "::1"] {
         let mut pair = Pair::new(&trust, &server, host, usize::MAX);

@@ -57,6 +57,8 @@ pub struct KeyFiles {
     pub key: PathBuf,
     /// `cert`: the certificate and those that lead to a known authority, PEM.
     pub cert: PathBuf,
+    /// Whether clients get tickets to come back with.
+    pub resumable: bool,
 }
 
 /// A server behind TLS: `http_server.https`, `http_api.https` or `rtmps`.
@@ -80,6 +82,7 @@ impl SecureListen {
                 block,
                 key: scope.text("key").into(),
                 cert: scope.text("cert").into(),
+                resumable: true,
             },
         }
     }

@@ -7,5 +7,8 @@ use crate::app::config::scope::Scope;
 pub type Rtmps = SecureListen;
 
 pub(crate) fn read(rtmps: &Scope<'_>) -> Rtmps {
-    SecureListen::read(rtmps, "rtmps", "rtmps.listen")
+    let mut rtmps = SecureListen::read(rtmps, "rtmps", "rtmps.listen");
+    // Its connections are few and long, and librtmp over GnuTLS takes a ticket for a broken connection.
+    rtmps.files.resumable = false;
+    rtmps
 }
