@@ -184,7 +184,8 @@ fn fault(files: &KeyFiles, directive: &str, path: &Path, cause: &str) -> Error {
     Error::new(ErrorCode::HttpsSslFile, text)
 }
 
-#[cfg(all(test, feature = "tls"))]
+#[cfg(feature = "tls")]
+#[cfg(test)]
 mod tests {
     use std::fs;
     use std::path::PathBuf;

@@ -381,7 +381,8 @@ impl Write for Wire<'_> {
     }
 }
 
-#[cfg(all(test, feature = "tls"))]
+#[cfg(feature = "tls")]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::core::coroutine::{sleep, spawn};
