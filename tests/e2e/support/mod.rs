@@ -2,6 +2,7 @@
 
 pub mod amf;
 pub mod bystander;
+#[cfg(feature = "tls")]
 pub mod certificate;
 pub mod clients;
 pub mod flv;
