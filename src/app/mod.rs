@@ -1,5 +1,6 @@
 //! What the server does with it: config, listeners, sources and consumers, connections.
 
+pub mod certificates;
 pub mod cli;
 pub mod clients;
 pub mod config;
@@ -21,3 +22,4 @@ pub mod security;
 pub mod server;
 pub mod source;
 pub mod stat;
+pub mod stream;

@@ -104,6 +104,13 @@ pub const MINI_HTTP_HEAD_BYTES: usize = 8 << 10;
 /// How many header lines it may have: what the crate that serves it takes.
 pub const MINI_HTTP_HEADERS: usize = 16;
 
+/// Encrypted bytes of one connection that wait for its socket.
+pub const TLS_PENDING_BYTES: usize = 64 << 10;
+/// What is taken of a TLS peer in one go while it gives nothing to read, reads of 4 KiB; then others have their turn.
+pub const TLS_EMPTY_READS: usize = 16;
+/// A file with a certificate or a key, bytes.
+pub const TLS_FILE_BYTES: u64 = 1 << 20;
+
 const _: () = assert!(RTMP_CHUNK_BYTES_MIN <= RTMP_CHUNK_BYTES_MAX);
 const _: () = assert!(SOURCE_JOURNAL_BYTES > SOURCE_GOP_BYTES + RTMP_MESSAGE_BYTES);
 // Sizes and offsets of a fragment have 32 bits.

@@ -43,6 +43,8 @@ mod republish_busy;
 mod rtmpdump;
 mod security;
 mod timestamps;
+#[cfg(feature = "tls")]
+mod tls;
 mod vhosts;
 mod vlc;
 mod wait_for_publisher;

@@ -41,11 +41,11 @@ rows! {
         "Playlist name template" "vars [vhost] [app] [stream]";
     "vhost.hls.hls_ts_file"            Text      "[app]/[stream]-[seq].ts" own   reload  Live "2+" built
         "Segment name template" "time vars, [seq] [timestamp] [duration]";
-    "vhost.hls.hls_use_fmp4"           Flag      "off"      own   reload  Live "7+" built
+    "vhost.hls.hls_use_fmp4"           Flag      "off"      own   reload  Live "-" built
         "Segments of fragmented MP4 instead of MPEG-TS" "for HEVC, AV1 and Opus in browsers";
-    "vhost.hls.hls_fmp4_file"          Text      "[app]/[stream]-[seq].m4s" own   reload  Live "7+" built
+    "vhost.hls.hls_fmp4_file"          Text      "[app]/[stream]-[seq].m4s" own   reload  Live "-" built
         "Segment name template with hls_use_fmp4" "as hls_ts_file";
-    "vhost.hls.hls_init_file"          Text      "[app]/[stream]/init.mp4" own   reload  Live "7+" built
+    "vhost.hls.hls_init_file"          Text      "[app]/[stream]/init.mp4" own   reload  Live "-" built
         "Name template of the initialisation segment" "vars [vhost] [app] [stream]";
     "vhost.hls.hls_low_latency"        Flag      "off"      own   reload  Live "-" built
         "Low-latency HLS" "SRS has no such directive; segments are fragmented MP4; needs http_server of this server";
