@@ -208,7 +208,9 @@ impl Server {
         }
         wait_for(&format!("{count} log line(s) with {parts:?}"), 10, || {
             let log = self.log();
-            let mut fitting = log.lines().filter(|line| parts.iter().all(|part| line.contains(part)));
+            // The last line may be half written.
+            let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
+            let mut fitting = whole.lines().filter(|line| parts.iter().all(|part| line.contains(part)));
             fitting.nth(count - 1).map(str::to_owned)
         })
     }
