@@ -210,7 +210,9 @@ impl Server {
             let log = self.log();
             // The last line may be half written.
             let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
-            let mut fitting = whole.lines().filter(|line| parts.iter().all(|part| line.contains(part)));
+            let mut fitting = whole
+                .lines()
+                .filter(|line| parts.iter().all(|part| line.contains(part)));
             fitting.nth(count - 1).map(str::to_owned)
         })
     }
