@@ -7,6 +7,7 @@
 
 mod support;
 
+mod browser_adaptive;
 mod browser_console;
 mod browser_hls;
 mod browser_mp4;
