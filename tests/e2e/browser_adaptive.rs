@@ -112,6 +112,49 @@ fn hls_js_plays_with_low_latency() {
 }
 
 #[test]
+fn the_browser_itself_plays_hls() {
+    for directives in ["", "hls_use_fmp4 on;"] {
+        let site = hls(&format!("hls_fragment 2; hls_window 10; {directives}"), false);
+        let page = "<!doctype html><title>player</title><link rel=icon href=data:,>\
+                    <video muted autoplay src=/live/s.m3u8></video>";
+        fs::write(site.server.file("html/native.html"), page).expect("write the page");
+        let _publisher = site.publish(Sample::H264Aac, "s");
+        let suffix = if directives.is_empty() { "ts" } else { "m4s" };
+        wait_for_file(&site, &format!("s-2.{suffix}"));
+        site.browser.open(&site.url("/native.html"));
+        site.assert_plays(3.0);
+    }
+}
+
+#[test]
+fn hls_js_chooses_among_variants() {
+    let directives = "hls_fragment 2; hls_window 10; hls_variants _sd _ld;";
+    let site = hls(directives, false);
+    let page = fs::read_to_string(site.server.file("html/play.html")).expect("the page");
+    let page = page.replace("/live/s.m3u8", "/live/s_abr.m3u8");
+    fs::write(site.server.file("html/play.html"), page).expect("write the page");
+    let _plain = site.publish(Sample::H264Aac, "s");
+    let _small = site.publish(Sample::H264Aac, "s_ld");
+    wait_for_file(&site, "s-1.ts");
+    wait_for_file(&site, "s_ld-1.ts");
+    let text = wait_for("both in one playlist", 20, || {
+        let text = fs::read_to_string(site.server.file("html/live/s_abr.m3u8")).ok()?;
+        (text.contains("\ns.m3u8\n") && text.contains("\ns_ld.m3u8\n")).then_some(text)
+    });
+    assert!(
+        text.contains("CODECS=\"avc1.64000c,mp4a.40.2\",RESOLUTION=320x180\ns.m3u8\n"),
+        "{text}"
+    );
+    assert!(!text.contains("s_sd"), "{text}");
+    assert_plays(&site);
+    let log = site.server.log();
+    let begun = log
+        .lines()
+        .filter(|line| line.contains("HLS session") && line.contains("begins"));
+    assert_eq!(begun.count(), 1, "one player, whatever it chooses");
+}
+
+#[test]
 fn dash_js_plays() {
     let site = site(
         "dash { enabled on; dash_path ./html; dash_fragment 2; dash_update_period 2; }",

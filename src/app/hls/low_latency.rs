@@ -255,6 +255,7 @@ mod tests {
             uri: format!("s-{number}.m4s"),
             file: String::new(),
             duration_ms: 2000,
+            bytes: 1000,
             discontinuity: false,
             key: None,
             map: Some("s/init.mp4".into()),

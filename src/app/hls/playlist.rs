@@ -15,6 +15,8 @@ pub struct Segment {
     pub file: String,
     /// Its media, milliseconds.
     pub duration_ms: i64,
+    /// Its file's size.
+    pub bytes: u64,
     /// Times or codecs do not go on from the segment before.
     pub discontinuity: bool,
     /// What it is encrypted with.
@@ -62,6 +64,20 @@ impl Window {
     /// The segments, oldest first.
     pub fn segments(&self) -> impl Iterator<Item = &Segment> {
         self.segments.iter()
+    }
+
+    /// Bits a second: the most of a segment, and all segments together.
+    pub fn bandwidth(&self) -> (u64, u64) {
+        let rate = |bytes: u64, ms: i64| bytes.saturating_mul(8000) / u64::try_from(ms).unwrap_or(0).max(1);
+        let peak = self
+            .segments
+            .iter()
+            .map(|segment| rate(segment.bytes, segment.duration_ms))
+            .max();
+        let (bytes, ms) = self.segments.iter().fold((0, 0), |(bytes, ms), segment| {
+            (bytes + segment.bytes, ms + segment.duration_ms)
+        });
+        (peak.unwrap_or(0), rate(bytes, ms))
     }
 
     /// The number of the oldest segment, 0 without any.
@@ -147,6 +163,7 @@ mod tests {
             uri: format!("s-{number}.ts"),
             file: format!("./live/s-{number}.ts"),
             duration_ms,
+            bytes: 1000,
             discontinuity: false,
             key: None,
             map: None,

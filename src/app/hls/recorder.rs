@@ -246,6 +246,7 @@ impl Recorder for HlsRecorder {
             self.end_segment(before)?;
             self.segmenter.break_timeline();
         }
+        self.stream.description.borrow_mut().see(frame);
         match self.container {
             Container::Ts(_) => self.take_ts(frame),
             Container::Mp4(_) => self.take_mp4(frame),

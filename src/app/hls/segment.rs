@@ -62,6 +62,11 @@ impl OpenSegment {
         })
     }
 
+    /// Its size so far, bytes.
+    pub fn bytes(&self) -> u64 {
+        self.output.len()
+    }
+
     /// Its temporary name.
     pub fn path(&self) -> &str {
         &self.path

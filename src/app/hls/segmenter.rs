@@ -190,6 +190,7 @@ impl Segmenter {
             uri: self.stream.uri(&playlist, &name),
             file: path.display().to_string(),
             duration_ms,
+            bytes: segment.bytes(),
             discontinuity: plan.discontinuity,
             key: plan.key.as_ref().map(|key| key.tag.clone()),
             map: plan.map.clone(),
@@ -197,6 +198,9 @@ impl Segmenter {
         };
         segment.finish(Path::new(&path))?;
         self.stream.publish(complete.clone())?;
+        if let Some(server) = self.publisher.server.upgrade() {
+            server.hls.write_variants(&self.stream)?;
+        }
         if let Some(caller) = &self.caller {
             notice::tell(&self.publisher, caller, &self.settings, &playlist, &complete);
         }

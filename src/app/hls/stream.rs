@@ -11,6 +11,7 @@ use super::low_latency::{LowLatency, Parts, Wanted};
 use super::playlist::{Segment, Window};
 use super::segment::Plan;
 use super::shelf::{Item, Shelf};
+use super::variants::Description;
 use crate::app::config::section::hls::Hls;
 use crate::app::recording::template::{self, Opened, relative};
 use crate::core::clock::Moment;
@@ -35,6 +36,8 @@ pub struct Stream {
     settings: RefCell<Rc<Hls>>,
     window: RefCell<Window>,
     next_number: Cell<u64>,
+    /// What is in it.
+    pub description: RefCell<Description>,
     /// The grid of names.
     pub floor: RefCell<Floor>,
     /// Whether a publication writes it.
@@ -61,6 +64,7 @@ impl Stream {
             settings: RefCell::new(settings),
             window: RefCell::default(),
             next_number: Cell::new(0),
+            description: RefCell::default(),
             floor: RefCell::default(),
             is_live: Cell::new(false),
             last_data: Cell::new(Moment::now()),
@@ -73,6 +77,16 @@ impl Stream {
             grown: Condition::new(),
             this: this.clone(),
         })
+    }
+
+    /// Its name.
+    pub fn url(&self) -> &StreamUrl {
+        &self.url
+    }
+
+    /// Bits a second: the most of a segment, and all segments together.
+    pub fn bandwidth(&self) -> (u64, u64) {
+        self.window.borrow().bandwidth()
     }
 
     /// How it is written.
@@ -162,6 +176,15 @@ impl Stream {
         write_file(&path, text.as_bytes())?;
         self.playlist.replace(Some(path));
         Ok(())
+    }
+
+    /// Deletes a file. Yields.
+    ///
+    /// # Errors
+    /// [`ErrorCode::HlsWriteFile`].
+    pub fn remove(&self, path: String) -> Result<()> {
+        let failed = || format!("HLS file {path} cannot be deleted");
+        file::remove(&self.lane, path.clone()).io_wrap(ErrorCode::HlsWriteFile, failed)
     }
 
     fn delete(&self, files: impl Iterator<Item = String>) {
@@ -334,7 +357,7 @@ impl Stream {
     }
 }
 
-fn write_file(path: &str, content: &[u8]) -> Result<()> {
+pub(super) fn write_file(path: &str, content: &[u8]) -> Result<()> {
     let failed = || format!("HLS file {path} cannot be written");
     let mut output = Output::create(format!("{path}.temp")).io_wrap(ErrorCode::HlsOpenFile, failed)?;
     output

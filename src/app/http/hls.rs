@@ -31,7 +31,9 @@ enum Seat {
     None,
     /// A player that goes on.
     Known(Rc<Session>),
-    /// A new one, or one that may not play: it was answered.
+    /// A player that begins.
+    New(Rc<Session>),
+    /// One that may not play: it was answered.
     Answered,
 }
 
@@ -40,10 +42,12 @@ pub fn serve_playlist(exchange: &mut Exchange<'_, '_>, name: &str, file: &OpenFi
     if exchange.request.method != Method::Get || file.size > HLS_PLAYLIST_BYTES {
         return Ok(false);
     }
-    let session = match seat(exchange, name)? {
+    let seat = seat(exchange, name)?;
+    let (session, is_new) = match seat {
         Seat::None => return Ok(false),
         Seat::Answered => return Ok(true),
-        Seat::Known(session) => session,
+        Seat::Known(session) => (session, false),
+        Seat::New(session) => (session, true),
     };
     let size = usize::try_from(file.size).unwrap_or(usize::MAX);
     let (mut bytes, count) = file
@@ -51,7 +55,12 @@ pub fn serve_playlist(exchange: &mut Exchange<'_, '_>, name: &str, file: &OpenFi
         .map_err(|error| Error::io(ErrorCode::FileRead, &error, "read playlist"))?;
     bytes.truncate(count);
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    send_playlist(exchange, Some(&session), text).map(|()| true)
+    // A multivariant playlist leads to others itself, which are the same player's.
+    match is_new && !text.contains("#EXT-X-STREAM-INF:") {
+        true => send_link(exchange, &session)?,
+        false => send_playlist(exchange, Some(&session), text)?,
+    }
+    Ok(true)
 }
 
 fn seat(exchange: &mut Exchange<'_, '_>, name: &str) -> Result<Seat> {
@@ -72,14 +81,14 @@ fn seat(exchange: &mut Exchange<'_, '_>, name: &str) -> Result<Seat> {
             Ok(Seat::Known(session))
         }
         None if !sessions.have_room() => Ok(Seat::None),
-        None => answer_new(exchange, &vhost, wished.as_deref(), name).map(|()| Seat::Answered),
+        None => begin(exchange, &vhost, wished.as_deref(), name),
     }
 }
 
 fn send_playlist(exchange: &mut Exchange<'_, '_>, session: Option<&Session>, mut text: String) -> Result<()> {
     let ts_ctx = exchange.vhost.as_ref().is_some_and(|vhost| vhost.hls.ts_ctx);
     if let Some(session) = session {
-        if ts_ctx {
+        if ts_ctx || text.contains("#EXT-X-STREAM-INF:") {
             text = with_id(&text, &session.id);
         }
         session.carry(0, text.len() as u64);
@@ -140,6 +149,7 @@ fn wait(exchange: &Exchange<'_, '_>, stream: &Weak<Stream>, is_here: impl Fn(&Ex
 fn serve_live_playlist(exchange: &mut Exchange<'_, '_>, name: &str, stream: &Rc<Stream>) -> Result<()> {
     let session = match seat(exchange, name)? {
         Seat::Answered => return Ok(()),
+        Seat::New(session) => return send_link(exchange, &session),
         Seat::Known(session) => Some(session),
         Seat::None => None,
     };
@@ -185,12 +195,12 @@ pub fn count_segment(exchange: &Exchange<'_, '_>, sent_before: u64) {
     }
 }
 
-fn answer_new(exchange: &mut Exchange<'_, '_>, vhost: &Rc<Vhost>, wished: Option<&str>, name: &str) -> Result<()> {
+fn begin(exchange: &mut Exchange<'_, '_>, vhost: &Rc<Vhost>, wished: Option<&str>, name: &str) -> Result<Seat> {
     let Some(url) = live::url_of_file(vhost, exchange) else {
-        return exchange.reply_status(Status::NOT_FOUND);
+        return exchange.reply_status(Status::NOT_FOUND).map(|()| Seat::Answered);
     };
     if let Err(status) = live::admit(exchange, vhost) {
-        return exchange.reply_status(status);
+        return exchange.reply_status(status).map(|()| Seat::Answered);
     }
     let page_url = exchange.request.headers.get("Referer").unwrap_or_default().to_owned();
     let subject = Subject {
@@ -201,13 +211,20 @@ fn answer_new(exchange: &mut Exchange<'_, '_>, vhost: &Rc<Vhost>, wished: Option
     };
     let server = exchange.server.clone();
     let file = name.rsplit('/').next().unwrap_or_default();
-    let session = match server.hls.sessions.begin(&server, wished, subject, file) {
-        Ok(session) => session,
+    match server.hls.sessions.begin(&server, wished, subject, file) {
+        Ok(session) => {
+            log::info!("HLS session {} begins, ip={}, {name}", session.id, exchange.client);
+            Ok(Seat::New(session))
+        }
         Err(error) => {
             log::warn!("HLS player is refused, {}", error.summary());
-            return exchange.reply_status(Status::FORBIDDEN);
+            exchange.reply_status(Status::FORBIDDEN).map(|()| Seat::Answered)
         }
-    };
+    }
+}
+
+/// Leads a new player to the playlist of its session.
+fn send_link(exchange: &mut Exchange<'_, '_>, session: &Session) -> Result<()> {
     let request = &exchange.request;
     let path = request.target.split('?').next().unwrap_or_default();
     let mut target = format!("{path}?{PARAMETER}={}", session.id);
@@ -216,7 +233,6 @@ fn answer_new(exchange: &mut Exchange<'_, '_>, vhost: &Rc<Vhost>, wished: Option
         target.push('&');
         target.push_str(pair);
     }
-    log::info!("HLS session {} begins, ip={}, {target}", session.id, exchange.client);
     let body = format!("{MASTER}{target}\n");
     session.carry(0, body.len() as u64);
     exchange.reply(head(), body.as_bytes())

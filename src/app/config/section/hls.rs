@@ -36,6 +36,10 @@ pub struct Hls {
     pub use_fmp4: bool,
     /// How long a part is to be, where players get segments in parts while they are written.
     pub part: Option<Duration>,
+    /// Name endings of streams that are shown together with the one without.
+    pub variants: Vec<String>,
+    /// The multivariant playlist below the folder.
+    pub variants_file: String,
     /// What the playlist puts before segments; may be empty.
     pub entry_prefix: String,
     /// The sound that segments tell before it is known.
@@ -111,6 +115,8 @@ impl Hls {
             },
             init_file: hls.text("hls_init_file"),
             use_fmp4,
+            variants: hls.texts("hls_variants"),
+            variants_file: hls.text("hls_variants_file"),
             part: low_latency.then(|| hls.duration("hls_part").max(PART_MIN)),
             entry_prefix: hls.text("hls_entry_prefix"),
             // The defaults are what nearly every stream has; saying so before it is seen would promise pictures to

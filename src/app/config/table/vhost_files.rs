@@ -51,6 +51,10 @@ rows! {
         "Low-latency HLS" "SRS has no such directive; segments are fragmented MP4; needs http_server of this server";
     "vhost.hls.hls_part"               FractionalSeconds "0.33"     own   reload  Live "-" built
         "Part length of low-latency HLS" "SRS has no such directive";
+    "vhost.hls.hls_variants"           List      "-"        own   reload  Live "-" built
+        "Name endings of the streams that are one thing in several qualities" "SRS has no such directive; joined in one multivariant playlist" ["_sd _ld"];
+    "vhost.hls.hls_variants_file"      Text      "[app]/[stream]_abr.m3u8" own   reload  Live "-" built
+        "Name template of the multivariant playlist" "SRS has no such directive; [stream] is the name without ending";
     "vhost.hls.hls_entry_prefix"       Text      "-"        own   reload  Live "2+" built
         "Prefix for segment URLs in playlist" ["http://cdn.example.com"];
     "vhost.hls.hls_acodec"             Text      "aac"      own   reload  Live "2+" built
