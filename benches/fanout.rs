@@ -14,6 +14,7 @@ use bytes::Bytes;
 use srs_may::app::config::section::play::{Play, TimeJitter};
 use srs_may::app::monitor::{cpu_time, resident_bytes};
 use srs_may::app::source::{Delivery, MergedWrite, Source};
+use srs_may::app::stream::Stream;
 use srs_may::core::clock::Moment;
 use srs_may::core::coroutine::{self, spawn};
 use srs_may::core::runtime::run;
@@ -181,7 +182,7 @@ fn coroutines(players: usize, duration: Duration) -> Cost {
         let sent = Rc::new(std::cell::Cell::new(0u64));
         let mut waiting = Vec::new();
         for _ in 0..players {
-            let stream = Rc::new(listener.accept().expect("accept").0);
+            let stream = Rc::new(Stream::from(listener.accept().expect("accept").0));
             let (source, sent) = (source.clone(), sent.clone());
             waiting.push(spawn("player", move || play_until(&source, &stream, end, &sent)));
         }
@@ -214,7 +215,7 @@ fn coroutines(players: usize, duration: Duration) -> Cost {
     .expect("run")
 }
 
-fn play_until(source: &Rc<Source>, stream: &Rc<tcp::TcpStream>, end: Moment, sent: &std::cell::Cell<u64>) {
+fn play_until(source: &Rc<Source>, stream: &Rc<Stream>, end: Moment, sent: &std::cell::Cell<u64>) {
     let merged = MergedWrite {
         messages: 8,
         latency: BATCH,

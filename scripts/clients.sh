@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 PACKAGES=(
-    curl ffmpeg procps python3 python3-pip rtmpdump unzip nginx libnginx-mod-rtmp
+    curl ffmpeg openssl procps python3 python3-pip rtmpdump unzip nginx libnginx-mod-rtmp
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
     gstreamer1.0-plugins-ugly gstreamer1.0-libav
     vlc-bin vlc-plugin-base
@@ -27,7 +27,7 @@ missing_packages() {
     # Programs that are there from elsewhere will do.
     for package in "${PACKAGES[@]}"; do
         case $package in
-            curl | ffmpeg | rtmpdump | unzip | nginx | python3) command -v "$package" >/dev/null && continue ;;
+            curl | ffmpeg | openssl | rtmpdump | unzip | nginx | python3) command -v "$package" >/dev/null && continue ;;
             procps) command -v ps >/dev/null && continue ;;
             python3-pip) python3 -m pip --version >/dev/null 2>&1 && continue ;;
         esac

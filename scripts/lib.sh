@@ -24,4 +24,6 @@ static_checks() {
         cargo clippy --quiet --all-targets -- -D warnings
     step 'lints with all features' 'As above, with --all-features.' \
         cargo clippy --quiet --all-targets --all-features -- -D warnings
+    step 'lints without the optional parts' 'As above, with --no-default-features.' \
+        cargo clippy --quiet --all-targets --no-default-features -- -D warnings
 }

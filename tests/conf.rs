@@ -99,6 +99,16 @@ fn the_service_script_finds_its_lines() {
 }
 
 /// Old and new names, kinds, defaults, variables: what users of SRS know must not change by accident.
+/// The version of directives that SRS does not have.
+const ADDED: &str = "-";
+/// What takes several values, of which SRS takes the first.
+const SEVERAL: [&str; 4] = [
+    "http_api.listen",
+    "http_api.https.listen",
+    "http_server.listen",
+    "http_server.https.listen",
+];
+
 #[test]
 fn the_table_agrees_with_the_contract_both_ways() {
     let text = fs::read_to_string(root().join("tests/fixtures/conf/directives.tsv")).unwrap();
@@ -107,9 +117,7 @@ fn the_table_agrees_with_the_contract_both_ways() {
         let fields: Vec<&str> = line.split('\t').collect();
         assert!(contract.insert(fields[0], fields).is_none(), "{line}");
     }
-    /// What SRS does not have.
-    const OURS: [&str; 1] = ["trusted_proxies"];
-    for row in directive::all().filter(|row| !OURS.contains(&row.path)) {
+    for row in directive::all().filter(|row| row.version != ADDED) {
         let fields = contract
             .remove(row.path)
             .unwrap_or_else(|| panic!("{} is not in the contract", row.path));
@@ -120,7 +128,12 @@ fn the_table_agrees_with_the_contract_both_ways() {
             variables.join(" ")
         };
         let reload = if row.reload { "yes" } else { "no" };
-        let ours = [row.path, row.kind.name(), row.default, variables.as_str(), reload];
+        let kind = if SEVERAL.contains(&row.path) {
+            "string"
+        } else {
+            row.kind.name()
+        };
+        let ours = [row.path, kind, row.default, variables.as_str(), reload];
         assert_eq!(fields, ours);
     }
     assert!(contract.is_empty(), "not in the table: {:?}", contract.keys());

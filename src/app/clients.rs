@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Shutdown};
 use std::rc::Rc;
 
+use crate::app::stream::Stream;
 use crate::core::clock::Moment;
 use crate::core::id::ContextId;
 use crate::core::sync::{Member, WaitGroup};
-use crate::core::tcp::TcpStream;
 
 /// One connected client.
 pub struct Client {
@@ -18,7 +18,7 @@ pub struct Client {
     pub ip: Cell<IpAddr>,
     /// When it connected.
     pub since: Moment,
-    stream: Rc<TcpStream>,
+    stream: Rc<Stream>,
 }
 
 impl Client {
@@ -38,7 +38,7 @@ pub struct ClientTable {
 
 impl ClientTable {
     /// Enters a client until the result is dropped.
-    pub fn enter(self: &Rc<Self>, id: ContextId, ip: IpAddr, stream: &Rc<TcpStream>) -> Entry {
+    pub fn enter(self: &Rc<Self>, id: ContextId, ip: IpAddr, stream: &Rc<Stream>) -> Entry {
         let client = Rc::new(Client {
             id,
             ip: Cell::new(ip),

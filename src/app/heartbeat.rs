@@ -37,9 +37,9 @@ struct Report<'a> {
 struct Ports<'a> {
     rtmp: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
-    http: Option<[&'a str; 1]>,
+    http: Option<&'a [String]>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    api: Option<[&'a str; 1]>,
+    api: Option<&'a [String]>,
 }
 
 /// Reports now and then every `heartbeat.interval` of this start, if the heartbeat is enabled.
@@ -65,7 +65,8 @@ fn report(server: &Server) -> Result<()> {
     let url = without_query(&config.heartbeat.url);
     let body = body(server, &config)?;
     let name = || format!("heartbeat to {}", printable(url));
-    let answer = client::fetch("POST", url, &body, Timeouts::default()).map_err(|error| error.wrap(name()))?;
+    let answer =
+        client::fetch(&server.trust, "POST", url, &body, Timeouts::default()).map_err(|error| error.wrap(name()))?;
     // What it says is nobody's business, but an address that nobody serves is worth a warning.
     match answer.status {
         200..=299 => Ok(()),
@@ -95,8 +96,8 @@ fn ports(config: &Config) -> Ports<'_> {
     let (http, api) = (&config.http_server, &config.http_api);
     Ports {
         rtmp: &config.listen_texts,
-        http: http.enabled.then_some([http.listen.as_str()]),
-        api: api.enabled.then_some([api.listen.as_str()]),
+        http: http.enabled.then_some(&http.listen.texts),
+        api: api.enabled.then_some(&api.listen.texts),
     }
 }
 

@@ -1,9 +1,11 @@
 //! What the server does with it: config, listeners, sources and consumers, connections.
 
+pub mod certificates;
 pub mod cli;
 pub mod clients;
 pub mod config;
 pub mod dash;
+pub mod dvr;
 pub mod exporter;
 pub mod hds;
 pub mod heartbeat;
@@ -20,3 +22,4 @@ pub mod security;
 pub mod server;
 pub mod source;
 pub mod stat;
+pub mod stream;

@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::time::Duration;
 
+use crate::app::stream::Stream;
 use crate::core::clock::Moment;
-use crate::core::tcp::TcpStream;
 use crate::kernel::rate::{Kbps, Rate};
 
 /// The turn of one role's clients.
@@ -49,7 +49,7 @@ impl Progress {
     }
 
     /// The rates of the connection: out and in.
-    pub fn sample(&mut self, stream: &TcpStream) -> (Kbps, Kbps) {
+    pub fn sample(&mut self, stream: &Stream) -> (Kbps, Kbps) {
         let time = Moment::now().since(self.since);
         self.sent.sample(time, stream.sent_bytes());
         self.received.sample(time, stream.received_bytes());

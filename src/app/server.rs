@@ -6,15 +6,19 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::certificates::Certificates;
 use super::clients::{ClientTable, Entry};
+use super::config::section::listen::KeyFiles;
 use super::config::section::vhost::Vhost;
 use super::config::{Config, Origin};
 use super::dash::DashStreams;
+use super::dvr::DvrStreams;
 use super::exporter::{self, Exporter};
 use super::hds::HdsStreams;
 use super::heartbeat;
 use super::hls::HlsStreams;
 use super::hooks::Hooks;
+use super::http::trust::Trust;
 use super::http::{self, Http};
 use super::identity::Identity;
 use super::listener::Listener;
@@ -23,18 +27,21 @@ use super::recording::Recordings;
 use super::rtmp;
 use super::source::SourceTable;
 use super::stat::{self, ReloadState, Statistics};
+use super::stream::Stream;
 use crate::core::clock::Moment;
 use crate::core::coroutine;
 use crate::core::id::ContextId;
 use crate::core::sync::Condition;
 use crate::core::tcp::TcpStream;
-use crate::kernel::error::{Error, Result, Wrap};
+use crate::kernel::error::{Error, IoWrap, Result, Wrap};
 use crate::kernel::error_code::ErrorCode;
 
 /// How often idle sources are looked for.
 const CLEANUP: Duration = Duration::from_secs(3);
 /// How long the end of the server waits for clients to leave and for callback servers to be told.
 const LAST_CALLS: Duration = Duration::from_secs(2);
+/// How long a client may take for the TLS handshake.
+const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
 /// How often a graceful quit looks for clients that are left.
 const GRACE_LOOK: Duration = Duration::from_secs(1);
 
@@ -63,10 +70,17 @@ pub struct Server {
     pub exporter: Exporter,
     /// Streams as HLS.
     pub hls: HlsStreams,
+    /// Streams as recorded files.
+    pub dvr: DvrStreams,
     /// What is being written to files.
     pub recordings: Recordings,
+    /// Which servers are believed that we call over TLS.
+    pub trust: Rc<Trust>,
     origin: Origin,
-    listeners: RefCell<HashMap<SocketAddr, Listener>>,
+    /// What our listeners of TLS show.
+    certificates: Certificates,
+    /// For RTMP, by whether TLS is spoken, and where.
+    listeners: RefCell<HashMap<(bool, SocketAddr), Listener>>,
     quit: Cell<Option<Quit>>,
     quit_changed: Condition,
 }
@@ -81,7 +95,35 @@ pub struct Turns {
 }
 
 /// Serves one connection to its end.
-pub type Serve = fn(&Rc<Server>, &Rc<TcpStream>, SocketAddr, &Entry);
+pub type Serve = fn(&Rc<Server>, &Rc<Stream>, SocketAddr, &Entry);
+
+/// What becomes of the connections of a listener.
+#[derive(Clone, Copy)]
+pub struct Door {
+    protocol: &'static str,
+    serve: Serve,
+    /// The certificate that they are shown first, if they speak TLS.
+    files: Option<fn(&Config) -> &KeyFiles>,
+}
+
+impl Door {
+    /// Without TLS; `protocol` names the coroutines.
+    pub const fn plain(protocol: &'static str, serve: Serve) -> Self {
+        Door {
+            protocol,
+            serve,
+            files: None,
+        }
+    }
+
+    /// The same behind TLS.
+    pub const fn behind(self, files: fn(&Config) -> &KeyFiles) -> Self {
+        Door {
+            files: Some(files),
+            ..self
+        }
+    }
+}
 
 /// How the server ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -114,8 +156,11 @@ impl Server {
             dash: DashStreams::default(),
             hds: HdsStreams::default(),
             hls: HlsStreams::default(),
+            dvr: DvrStreams::default(),
             recordings: Recordings::default(),
+            trust: Rc::default(),
             origin,
+            certificates: Certificates::default(),
             listeners: RefCell::default(),
             quit: Cell::new(None),
             quit_changed: Condition::new(),
@@ -239,23 +284,39 @@ impl Server {
     /// Opens what the configuration lists and is not open yet, then closes what it no longer lists.
     fn open_listeners(self: &Rc<Self>) -> Result<()> {
         let config = self.config();
+        let certificates = config.key_files();
+        self.certificates.load(&certificates)?;
         let mut wanted = Vec::new();
         for endpoint in &config.listen {
-            let address = endpoint.socket_addr()?;
-            wanted.push(address);
-            if self.listeners.borrow().contains_key(&address) {
+            wanted.push((false, endpoint.socket_addr()?));
+        }
+        if config.rtmps.enabled {
+            wanted.extend(
+                config
+                    .rtmps
+                    .listen
+                    .addresses()?
+                    .into_iter()
+                    .map(|address| (true, address)),
+            );
+        }
+        for &(is_secure, address) in &wanted {
+            if self.listeners.borrow().contains_key(&(is_secure, address)) {
                 continue;
             }
             let server = self.clone();
-            let listener = Listener::open("RTMP", address, move |stream, peer| {
-                server.admit("rtmp", stream, peer, rtmp::serve);
-            })?;
-            self.listeners.borrow_mut().insert(address, listener);
+            let plain = Door::plain("rtmp", rtmp::serve);
+            let (name, door) = match is_secure {
+                true => ("RTMPS", plain.behind(|config| &config.rtmps.files)),
+                false => ("RTMP", plain),
+            };
+            let listener = Listener::open(name, address, move |socket, peer| server.admit(door, socket, peer))?;
+            self.listeners.borrow_mut().insert((is_secure, address), listener);
         }
         http::open(self)?;
-        self.listeners
-            .borrow_mut()
-            .retain(|address, _| wanted.contains(address));
+        self.listeners.borrow_mut().retain(|place, _| wanted.contains(place));
+        self.certificates.retain(&certificates);
+        self.trust.set(config.tls_verify);
         Ok(())
     }
 
@@ -268,12 +329,12 @@ impl Server {
     /// Where it listens for RTMP and HTTP.
     pub fn listening(&self) -> Vec<SocketAddr> {
         let mut all = self.http.addresses();
-        all.extend(self.listeners.borrow().keys());
+        all.extend(self.listeners.borrow().keys().map(|(_, address)| address));
         all
     }
 
     /// Gives a connection a coroutine that serves it, unless too many clients are connected.
-    pub fn admit(self: &Rc<Self>, protocol: &str, stream: TcpStream, peer: SocketAddr, serve: Serve) {
+    pub fn admit(self: &Rc<Self>, door: Door, socket: TcpStream, peer: SocketAddr) {
         let listener = ContextId::current();
         let id = ContextId::generate();
         id.enter();
@@ -283,15 +344,34 @@ impl Server {
             log::warn!("{}", Error::new(ErrorCode::ConnectionsExceed, text).summary());
         } else {
             let server = self.clone();
-            let stream = Rc::new(stream);
+            let stream = Rc::new(Stream::from(socket));
             let entry = self.clients.enter(id, peer.ip(), &stream);
-            let name = format!("{protocol} {peer}");
-            let body = move || serve(&server, &stream, peer, &entry);
+            let name = format!("{} {peer}", door.protocol);
+            let body = move || match server.begin_tls(door, &stream) {
+                Ok(()) => (door.serve)(&server, &stream, peer, &entry),
+                Err(error) => log::info!("client {peer} is cut off, {}", error.summary()),
+            };
             if let Err(error) = coroutine::spawn_with(name, coroutine::STACK_BYTES, body) {
                 log::error!("{peer} is refused, no memory for its coroutine: {error}");
             }
         }
         listener.enter();
+    }
+
+    /// What comes before all else on a door that has it.
+    fn begin_tls(&self, door: Door, stream: &Rc<Stream>) -> Result<()> {
+        let Some(files) = door.files else {
+            return Ok(());
+        };
+        let config = self.config();
+        let settings = self.certificates.current(files(&config))?;
+        let machine = settings
+            .machine()
+            .map_err(|cause| Error::new(ErrorCode::HttpsHandshake, cause))?;
+        let agreed = stream.begin_tls(machine, TLS_HANDSHAKE);
+        let agreed = agreed.io_wrap(ErrorCode::HttpsHandshake, || "TLS handshake".into())?;
+        log::debug!("client speaks {agreed}");
+        Ok(())
     }
 
     /// Reads the configuration again. A file that is not valid changes nothing. Yields.
@@ -327,6 +407,7 @@ impl Server {
             let _ = self.open_listeners();
             return Err(error.wrap("reload"));
         }
+        self.certificates.refresh();
         let config = self.config();
         self.sources.for_each(|source| {
             if let Some(vhost) = config.vhost(source.vhost()) {

@@ -34,6 +34,8 @@ pub const SOURCE_HEADERS: usize = 32;
 pub const MP4_FRAGMENT_BYTES: usize = 8 << 20;
 /// Samples of one track that one fragment of MP4 gathers before it is closed.
 pub const MP4_FRAGMENT_SAMPLES: usize = 1024;
+/// Tables of the samples of one recorded MP4 file, bytes; a longer recording goes on in the next file.
+pub const MP4_TABLE_BYTES: usize = 64 << 20;
 /// Parameter sets kept for one stream, over VPS, SPS, PPS and SEI.
 pub const PARAMETER_SETS: usize = 64;
 /// The largest width or height of a picture that a parameter set may tell, pixels: what MP4 can tell.
@@ -101,6 +103,13 @@ pub const HOOK_NOTICES: usize = 4096;
 pub const MINI_HTTP_HEAD_BYTES: usize = 8 << 10;
 /// How many header lines it may have: what the crate that serves it takes.
 pub const MINI_HTTP_HEADERS: usize = 16;
+
+/// Encrypted bytes of one connection that wait for its socket.
+pub const TLS_PENDING_BYTES: usize = 64 << 10;
+/// What is taken of a TLS peer in one go while it gives nothing to read, reads of 4 KiB; then others have their turn.
+pub const TLS_EMPTY_READS: usize = 16;
+/// A file with a certificate or a key, bytes.
+pub const TLS_FILE_BYTES: u64 = 1 << 20;
 
 const _: () = assert!(RTMP_CHUNK_BYTES_MIN <= RTMP_CHUNK_BYTES_MAX);
 const _: () = assert!(SOURCE_JOURNAL_BYTES > SOURCE_GOP_BYTES + RTMP_MESSAGE_BYTES);

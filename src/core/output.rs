@@ -1,9 +1,11 @@
 //! A file that is written piece by piece, off the thread, and gets its name when it is whole.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use super::offload::{Class, Lane};
 
@@ -28,22 +30,97 @@ impl Output {
     /// # Errors
     /// The system's.
     pub fn create(path: impl Into<PathBuf>) -> io::Result<Self> {
-        let (path, lane) = (path.into(), Lane::new(Class::Disk, BACKLOG_BYTES));
+        let path = path.into();
         let place = path.clone();
-        let file = lane.run(move || {
+        let open = move || {
             if let Some(folder) = place.parent() {
                 fs::create_dir_all(folder)?;
             }
-            OpenOptions::new().write(true).create(true).truncate(true).open(&place)
-        })??;
-        Ok(Output {
+            let file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .open(&place)?;
+            Ok((file, 0, ()))
+        };
+        Ok(Self::open_with(path, open)?.0)
+    }
+
+    /// A new file that is to be called `name`, written as `name.tmp` until then; [`Output::finish`] it with `name`. What a
+    /// process that was killed has left there is kept, under a name with the time of its last change. Folders are made.
+    /// Yields.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] if there is a file of that name; the system's.
+    pub fn create_for(name: impl Into<PathBuf>) -> io::Result<Self> {
+        let name = name.into();
+        let path = beside(&name, "tmp");
+        let place = path.clone();
+        let open = move || {
+            if name.try_exists()? {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            if let Some(folder) = name.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            keep_left_over(&name, &place)?;
+            let file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .open(&place)?;
+            Ok((file, 0, ()))
+        };
+        Ok(Self::open_with(path, open)?.0)
+    }
+
+    /// A file that grows at its end, made if there is none. `look` reads it and tells how many of its bytes are good: what
+    /// stands behind them is cut off. Folders are made. Yields.
+    ///
+    /// # Errors
+    /// The system's, and those of `look`.
+    pub fn append<T, F>(path: impl Into<PathBuf>, look: F) -> io::Result<(Self, T)>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut File) -> io::Result<(u64, T)> + Send + 'static,
+    {
+        let path = path.into();
+        let place = path.clone();
+        Self::open_with(path, move || {
+            if let Some(folder) = place.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            let options = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .clone();
+            let mut file = options.open(&place)?;
+            let (good, found) = look(&mut file)?;
+            file.set_len(good)?;
+            // Not opened for appending: that would put patches at the end too.
+            file.seek(SeekFrom::Start(good))?;
+            Ok((file, good, found))
+        })
+    }
+
+    fn open_with<T, F>(path: PathBuf, open: F) -> io::Result<(Self, T)>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> io::Result<(File, u64, T)> + Send + 'static,
+    {
+        let lane = Lane::new(Class::Disk, BACKLOG_BYTES);
+        let (file, written, found) = lane.run(open)??;
+        let output = Output {
             lane,
             path,
             file: Some(file),
             waiting: Vec::new(),
-            written: 0,
+            written,
             exists: true,
-        })
+        };
+        Ok((output, found))
     }
 
     /// Bytes so far, those that still wait among them.
@@ -150,6 +227,27 @@ impl Output {
     }
 }
 
+/// `path` with an extension behind the one that it has.
+fn beside(path: &Path, extension: impl AsRef<OsStr>) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(extension);
+    name.into()
+}
+
+fn keep_left_over(name: &Path, temporary: &Path) -> io::Result<()> {
+    let Ok(found) = fs::symlink_metadata(temporary) else {
+        return Ok(());
+    };
+    // A pipe or a device that somebody put there is meant to be written.
+    if !found.is_file() || found.len() == 0 {
+        return Ok(());
+    }
+    let changed = found.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let kept = beside(name, format!("{}.tmp", changed.as_millis()));
+    fs::rename(temporary, kept)
+}
+
 fn rename(from: &Path, to: &Path) -> io::Result<()> {
     match to.parent() {
         Some(folder) if from.parent() != Some(folder) => fs::create_dir_all(folder)?,
@@ -188,6 +286,55 @@ mod tests {
             assert!(output.is_empty());
             output.discard().unwrap();
             assert!(!temporary.exists());
+            fs::remove_dir_all(&base).unwrap();
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_kept() {
+        run(|| {
+            let base = folder("left");
+            let name = base.join("a/b.flv");
+            let output = Output::create_for(&name).unwrap();
+            drop(output);
+            let temporary = base.join("a/b.flv.tmp");
+            fs::write(&temporary, b"left").unwrap();
+            let mut output = Output::create_for(&name).unwrap();
+            output.write(b"new").unwrap();
+            output.finish(&name).unwrap();
+            let mut contents: Vec<_> = fs::read_dir(base.join("a"))
+                .unwrap()
+                .map(|entry| fs::read(entry.unwrap().path()).unwrap())
+                .collect();
+            contents.sort();
+            assert_eq!(contents, [b"left".to_vec(), b"new".to_vec()]);
+            let again = Output::create_for(&name).err().unwrap();
+            assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
+            fs::remove_dir_all(&base).unwrap();
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_file_grows_where_it_is_good() {
+        run(|| {
+            let base = folder("grows");
+            let name = base.join("c.flv");
+            for expected in ["x", "x.", "x.."] {
+                let (mut output, found) = Output::append(&name, |file| {
+                    let mut text = String::new();
+                    io::Read::read_to_string(file, &mut text)?;
+                    let good = text.trim_end_matches('?').len() as u64;
+                    Ok((good, good))
+                })
+                .unwrap();
+                assert_eq!((output.len(), output.is_empty()), (found, found == 0));
+                output.write(if found == 0 { b"o??" } else { b".??" }).unwrap();
+                output.patch(0, b"x".to_vec()).unwrap();
+                output.finish(&name).unwrap();
+                assert_eq!(fs::read_to_string(&name).unwrap(), format!("{expected}??"));
+            }
             fs::remove_dir_all(&base).unwrap();
         })
         .unwrap();

@@ -175,6 +175,11 @@ impl TcpStream {
         self.read_timeout.get()
     }
 
+    /// The present write timeout.
+    pub fn write_timeout(&self) -> Option<Duration> {
+        self.write_timeout.get()
+    }
+
     /// Reads what is there into `buffer`, waiting for the first byte; 0 is the peer's end. Yields.
     ///
     /// # Errors
@@ -289,6 +294,14 @@ impl TcpStream {
             }
         }
         Ok(0)
+    }
+
+    /// Waits until the socket takes something, or `deadline`; gives whether it does. Yields.
+    ///
+    /// # Errors
+    /// `ConnectionAborted` when the coroutine is interrupted.
+    pub fn wait_writable(&self, deadline: Moment) -> io::Result<bool> {
+        self.registration.slot.wait_writable(deadline)
     }
 
     /// Writes once, waiting until the socket takes something.

@@ -2,5 +2,12 @@
 
 pub mod amf0;
 pub mod http;
+#[cfg(not(feature = "tls"))]
+pub mod no_tls;
 pub mod rtmp;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod websocket;
+
+#[cfg(not(feature = "tls"))]
+pub use no_tls as tls;

@@ -234,6 +234,51 @@ fn hevc_mp3_and_sound_alone_are_carried() {
 }
 
 #[test]
+fn fragmented_segments_carry_what_ts_cannot() {
+    let site = Site::start("hls_ctx off; hls_use_fmp4 on; hls_window 20;");
+    for (sample, stream, expected) in [
+        (Sample::H264Aac, "s", &["aac", "h264"]),
+        (Sample::HevcAac, "hevc", &["aac", "hevc"]),
+        (Sample::Av1Opus, "av1", &["av1", "opus"]),
+    ] {
+        let mut publisher = site.publish(sample, stream);
+        let path = site.server.file(&format!("html/live/{stream}.m3u8"));
+        let text = wait_for(&format!("segments of {stream}"), 20, || {
+            let text = fs::read_to_string(&path).ok()?;
+            (uris(&text).len() >= 3).then_some(text)
+        });
+        assert!(text.contains("#EXT-X-VERSION:6\n"), "{text}");
+        assert_eq!(
+            text.matches(&format!("#EXT-X-MAP:URI=\"{stream}/init.mp4\"\n")).count(),
+            1,
+            "{text}"
+        );
+        let report = probe(site.server.folder(), &site.url(&format!("/live/{stream}.m3u8")));
+        let mut names = codecs(&report);
+        names.sort_unstable();
+        assert_eq!(names, expected);
+        let mut joined = fs::read(site.server.file(&format!("html/live/{stream}/init.mp4"))).expect("the init");
+        for uri in &uris(&text)[..3] {
+            joined.extend(fs::read(site.server.file(&format!("html/live/{uri}"))).expect("a segment"));
+        }
+        let file = site.server.file(&format!("{stream}.mp4"));
+        fs::write(&file, joined).expect("write the segments");
+        assert_eq!(Ffmpeg::Eight.decode(site.server.folder(), &file), 75, "{stream}");
+        publisher.stop();
+    }
+    // Another codec under the same name: players get another initialisation segment.
+    let _publisher = site.publish(Sample::HevcAac, "s");
+    let text = wait_for("the new initialisation segment", 20, || {
+        let text = fs::read_to_string(site.server.file("html/live/s.m3u8")).ok()?;
+        text.contains("init-1.mp4").then_some(text)
+    });
+    assert!(
+        text.contains("#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"s/init-1.mp4\"\n"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_publisher_that_comes_back_is_a_discontinuity() {
     let site = Site::start("hls_ctx off; hls_window 20;");
     site.publish_for(Sample::H264Aac, "s", 2500);

@@ -263,7 +263,7 @@ fn one_port_serves_the_api_and_files() {
     let listen = format!("127.0.0.1:{}", port.number());
     let server = Setup::default()
         .globals(&format!(
-            "http_api {{ enabled on; listen {listen}; https {{ listen 8088; }} }}\nhttp_server {{ enabled on; listen {listen}; dir ./html; }}\n"
+            "http_api {{ enabled on; listen {listen}; }}\nhttp_server {{ enabled on; listen {listen}; dir ./html; }}\n"
         ))
         .start();
     fs::create_dir_all(server.file("html")).expect("create a folder");

@@ -171,7 +171,7 @@ fn a_dead_server_and_https_refuse_only_where_they_are_asked() {
         let accepted = client.publish("live", "s").is_ok();
         assert_eq!(accepted, vhost == "off.com" || vhost == "told.com", "{vhost}");
     }
-    server.wait_for_line(&["https", "feature tls"]);
+    server.wait_for_line(&["connect to http server 127.0.0.1:1"]);
     server.wait_for_line(&["on_unpublish", "is ignored"]);
     assert!(callbacks.bodies().is_empty());
     other.finish();

@@ -7,6 +7,7 @@
 
 mod support;
 
+mod browser_adaptive;
 mod browser_console;
 mod browser_hls;
 mod browser_hls_dash;
@@ -16,12 +17,15 @@ mod browser_player;
 mod config_cli;
 mod connect;
 mod dash;
+mod dvr;
+mod dvr_control;
 mod fuzz_corpus;
 mod gop_cache;
 mod gstreamer;
 mod hds;
 mod heartbeat;
 mod hls;
+mod hls_low_latency;
 mod hostile;
 mod http_api;
 mod http_api_fields;
@@ -41,6 +45,8 @@ mod republish_busy;
 mod rtmpdump;
 mod security;
 mod timestamps;
+#[cfg(feature = "tls")]
+mod tls;
 mod vhosts;
 mod vlc;
 mod wait_for_publisher;

@@ -39,9 +39,10 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn run(&self) -> Result<(), Fault> {
         /// The blocks whose names are checked before any value; those of casters and vhosts are checked later.
-        const EARLY: [&str; 7] = [
+        const EARLY: [&str; 8] = [
             "http_api",
             "http_server",
+            "rtmps",
             "srt_server",
             "heartbeat",
             "stats",
@@ -125,9 +126,11 @@ impl Checker<'_> {
     fn http(&self) -> Result<(), Fault> {
         let (api, server) = (self.root.section("http_api"), self.root.section("http_server"));
         let (https_api, https_server) = (api.section("https"), server.section("https"));
-        let listen = |scope: &Scope<'_>| scope.text("listen");
+        let listen = |scope: &Scope<'_>| scope.texts_or_default("listen");
         let plain_shared = listen(&api) == listen(&server);
-        let secure_shared = listen(&https_api) == listen(&https_server);
+        // Who says nothing about the API's gets what fits.
+        let follows = plain_shared && https_api.given("listen").is_none();
+        let secure_shared = follows || listen(&https_api) == listen(&https_server);
         if plain_shared != secure_shared {
             let (shared, apart, culprit) = if plain_shared {
                 ("plain HTTP", "HTTPS", [&https_api, &https_server, &api, &server])
@@ -146,7 +149,24 @@ impl Checker<'_> {
                 return Err(self.at_given(secure.given("enabled"), message));
             }
         }
-        Ok(())
+        let rtmps = self.root.section("rtmps");
+        let secure = [
+            ("http_api.https", &https_api),
+            ("http_server.https", &https_server),
+            ("rtmps", &rtmps),
+        ];
+        secure
+            .iter()
+            .try_for_each(|(name, scope)| self.tls_is_built(name, scope))
+    }
+
+    fn tls_is_built(&self, name: &str, scope: &Scope<'_>) -> Result<(), Fault> {
+        if cfg!(feature = "tls") || !scope.flag("enabled") {
+            return Ok(());
+        }
+        let message = format!("{name}.enabled is on, but this server is built without the feature tls");
+        let fault = self.at_given(scope.given("enabled"), message);
+        Err(fault.with_hint("switch it off, or use a build with the feature"))
     }
 
     fn proxies(&self) -> Result<(), Fault> {

@@ -27,7 +27,7 @@ pub struct Row {
     pub reload: bool,
     /// What became of it.
     pub status: Status,
-    /// The major versions of SRS that knew it: `3+`, `1-2`.
+    /// The major versions of SRS that knew it: `3+`, `1-2`; `-` for what SRS does not have.
     pub version: &'static str,
     /// Whether this server does what the directive says. A change that builds a feature flips this and nothing else.
     pub built: bool,

@@ -39,8 +39,10 @@ use self::section::exporter::Exporter;
 use self::section::heartbeat::Heartbeat;
 use self::section::http_api::HttpApi;
 use self::section::http_server::HttpServer;
+use self::section::listen::KeyFiles;
 use self::section::log::Log;
 use self::section::process::Process;
+use self::section::rtmps::{self, Rtmps};
 use self::section::stats::Stats;
 use self::section::vhost::{DEFAULT_VHOST, Vhost, read_chunk_size};
 
@@ -73,6 +75,10 @@ pub struct Config {
     pub stats: Stats,
     /// The proxies whose word for a client's address is taken, for requests over HTTP.
     pub trusted_proxies: Vec<Network>,
+    /// RTMP behind TLS.
+    pub rtmps: Rtmps,
+    /// `tls_verify`: whether servers that we call over TLS must show a certificate that the system trusts.
+    pub tls_verify: bool,
     vhosts: Vec<Rc<Vhost>>,
     by_name: HashMap<String, usize>,
 }
@@ -99,6 +105,18 @@ impl Config {
         &self.vhosts
     }
 
+    /// The certificates of all servers that run behind TLS.
+    pub fn key_files(&self) -> Vec<KeyFiles> {
+        let (media, api) = (&self.http_server, &self.http_api);
+        let servers = [
+            (media.enabled && media.https.enabled, &media.https),
+            (api.enabled && api.https.enabled, &api.https),
+            (self.rtmps.enabled, &self.rtmps),
+        ];
+        let running = servers.into_iter().filter(|(runs, _)| *runs);
+        running.map(|(_, server)| server.files.clone()).collect()
+    }
+
     fn read(root: &Scope<'_>, host: &Host) -> Self {
         let chunk_size = read_chunk_size(root);
         let mut vhosts = Vec::new();
@@ -112,6 +130,7 @@ impl Config {
             }
         }
         let listen = root.list("listen");
+        let http_server = HttpServer::read(&root.section("http_server"));
         Config {
             process: Process::read(root, host),
             log: Log::read(root, host),
@@ -124,8 +143,6 @@ impl Config {
             max_connections: root.size("max_connections"),
             chunk_size,
             pithy_print: root.duration("pithy_print_ms"),
-            http_api: HttpApi::read(&root.section("http_api")),
-            http_server: HttpServer::read(&root.section("http_server")),
             exporter: Exporter::read(&root.section("exporter")),
             heartbeat: Heartbeat::read(&root.section("heartbeat")),
             stats: Stats::read(&root.section("stats")),
@@ -134,6 +151,10 @@ impl Config {
                 .iter()
                 .filter_map(|text| Network::parse(text))
                 .collect(),
+            http_api: HttpApi::read(&root.section("http_api"), &http_server),
+            http_server,
+            rtmps: rtmps::read(&root.section("rtmps")),
+            tls_verify: root.flag("tls_verify"),
             vhosts,
             by_name,
         }

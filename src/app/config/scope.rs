@@ -127,6 +127,16 @@ impl<'a> Scope<'a> {
         self.list(name).into_iter().map(|given| given.text).collect()
     }
 
+    /// All words as plain text, those of the default when absent.
+    pub fn texts_or_default(&self, name: &str) -> Vec<String> {
+        let texts = self.texts(name);
+        if !texts.is_empty() {
+            return texts;
+        }
+        let words = default_text(self.row(name)).split(' ');
+        words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    }
+
     fn row(&self, name: &str) -> &'static Row {
         let path = directive::join(&self.path, name);
         // Names come from this crate's code, never from a file; the tests read every one.

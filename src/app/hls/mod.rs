@@ -3,12 +3,16 @@
 
 mod floor;
 mod key;
+pub mod low_latency;
 mod notice;
 mod playlist;
 mod recorder;
 mod segment;
+mod segmenter;
 pub mod session;
-mod stream;
+pub mod shelf;
+pub mod stream;
+mod variants;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -17,9 +21,12 @@ use std::time::Duration;
 
 use self::recorder::HlsRecorder;
 use self::session::Sessions;
+use self::shelf::Shelf;
 use self::stream::Stream;
-use super::recording::{Publisher, Recorder};
+use self::variants::Variant;
+use super::recording::{Publisher, Recorder, template};
 use crate::core::coroutine;
+use crate::kernel::error::Result;
 
 /// How often players that have left are looked for.
 const LOOK: Duration = Duration::from_secs(5);
@@ -28,6 +35,8 @@ const LOOK: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub struct HlsStreams {
     streams: RefCell<HashMap<String, Rc<Stream>>>,
+    /// What is served from memory.
+    pub shelf: Shelf,
     /// Those who play them from this server.
     pub sessions: Sessions,
 }
@@ -42,7 +51,7 @@ impl HlsStreams {
             .streams
             .borrow_mut()
             .entry(url.stream_url())
-            .or_insert_with(|| Stream::new(url.clone(), settings.clone()))
+            .or_insert_with(|| Stream::new(url.clone(), settings.clone(), self.shelf.clone()))
             .clone();
         stream.set_settings(settings);
         let config = server.config();
@@ -50,10 +59,42 @@ impl HlsStreams {
         Some(Box::new(recorder))
     }
 
+    /// Writes the multivariant playlist of a stream and those that are shown with it, if the settings join some. Yields.
+    ///
+    /// # Errors
+    /// What the disk does.
+    pub fn write_variants(&self, stream: &Stream) -> Result<()> {
+        let settings = stream.settings();
+        let group = variants::group(&settings, stream.url());
+        let Some(base) = group.first() else {
+            return Ok(());
+        };
+        let name = template::expand(&settings.variants_file, base, |_| None)?;
+        let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let mut listed = Vec::new();
+        for url in &group {
+            let found = self.streams.borrow().get(&url.stream_url()).cloned();
+            if let Some(member) = found.filter(|member| member.is_live.get() && member.has_segments()) {
+                let (peak, average) = member.bandwidth();
+                listed.push(Variant {
+                    uri: template::relative(folder, &member.playlist_name()?),
+                    peak,
+                    average,
+                    description: member.description.borrow().clone(),
+                });
+            }
+        }
+        let path = settings.place(&name).display().to_string();
+        if listed.is_empty() {
+            return stream.remove(path);
+        }
+        stream::write_file(&path, variants::playlist(&listed).as_bytes())
+    }
+
     /// Deletes the files of streams that nobody has published for `hls_dispose`. Yields.
     pub fn dispose_idle(&self) {
         let idle = self.take_if(|stream| stream.is_idle());
-        idle.iter().for_each(|stream| stream.dispose());
+        idle.iter().for_each(|stream| self.dispose(stream));
         self.take_if(|stream| stream.is_forgotten());
     }
 
@@ -68,7 +109,14 @@ impl HlsStreams {
     /// Deletes the files of all streams whose settings ask for it: the server ends. Yields.
     pub fn dispose_all(&self) {
         let all = self.take_if(|stream| !stream.settings().dispose.is_zero());
-        all.iter().for_each(|stream| stream.dispose());
+        all.iter().for_each(|stream| self.dispose(stream));
+    }
+
+    fn dispose(&self, stream: &Stream) {
+        stream.dispose();
+        if let Err(error) = self.write_variants(stream) {
+            log::warn!("{}", error.summary());
+        }
     }
 
     fn take_if(&self, wanted: impl Fn(&Stream) -> bool) -> Vec<Rc<Stream>> {

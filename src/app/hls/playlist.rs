@@ -15,10 +15,16 @@ pub struct Segment {
     pub file: String,
     /// Its media, milliseconds.
     pub duration_ms: i64,
+    /// Its file's size.
+    pub bytes: u64,
     /// Times or codecs do not go on from the segment before.
     pub discontinuity: bool,
     /// What it is encrypted with.
     pub key: Option<Rc<KeyTag>>,
+    /// The URI of its initialisation segment, if it is fragmented MP4.
+    pub map: Option<Rc<str>>,
+    /// When it began, Unix time in milliseconds.
+    pub date_ms: i64,
 }
 
 /// What tells players how to decrypt.
@@ -60,21 +66,59 @@ impl Window {
         self.segments.iter()
     }
 
+    /// Bits a second: the most of a segment, and all segments together.
+    pub fn bandwidth(&self) -> (u64, u64) {
+        let rate = |bytes: u64, ms: i64| bytes.saturating_mul(8000) / u64::try_from(ms).unwrap_or(0).max(1);
+        let peak = self
+            .segments
+            .iter()
+            .map(|segment| rate(segment.bytes, segment.duration_ms))
+            .max();
+        let (bytes, ms) = self.segments.iter().fold((0, 0), |(bytes, ms), segment| {
+            (bytes + segment.bytes, ms + segment.duration_ms)
+        });
+        (peak.unwrap_or(0), rate(bytes, ms))
+    }
+
+    /// The number of the oldest segment, 0 without any.
+    pub fn first_number(&self) -> u64 {
+        self.segments.front().map_or(0, |segment| segment.number)
+    }
+
+    /// Discontinuities that have left.
+    pub fn discontinuities(&self) -> u64 {
+        self.discontinuities
+    }
+
+    /// The target duration: no segment is longer.
+    pub fn target_seconds(&self, target_ms: i64) -> u64 {
+        let longest = self.segments.iter().map(|segment| segment.duration_ms).max();
+        (longest.unwrap_or(0).max(target_ms) as u64).div_ceil(1000).max(1)
+    }
+
     /// The playlist. `target_ms` is what segments are to be: some players take a target that falls for an error.
     pub fn playlist(&self, target_ms: i64) -> String {
-        let first = self.segments.front().map_or(0, |segment| segment.number);
-        let longest = self.segments.iter().map(|segment| segment.duration_ms).max();
-        let target = (longest.unwrap_or(0).max(target_ms) as u64).div_ceil(1000).max(1);
-        let mut text =
-            format!("#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-MEDIA-SEQUENCE:{first}\n#EXT-X-TARGETDURATION:{target}\n");
+        let (first, target) = (self.first_number(), self.target_seconds(target_ms));
+        // EXT-X-MAP without I-frames came with 6.
+        let version = match self.segments.iter().any(|segment| segment.map.is_some()) {
+            true => 6,
+            false => 3,
+        };
+        let mut text = format!(
+            "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-MEDIA-SEQUENCE:{first}\n#EXT-X-TARGETDURATION:{target}\n"
+        );
         if self.discontinuities > 0 {
             // Writing into a String cannot fail, here and below.
             let _ = writeln!(text, "#EXT-X-DISCONTINUITY-SEQUENCE:{}", self.discontinuities);
         }
-        let mut key: Option<&Rc<KeyTag>> = None;
+        let (mut key, mut map): (Option<&Rc<KeyTag>>, Option<&str>) = (None, None);
         for segment in &self.segments {
             if segment.discontinuity {
                 text.push_str("#EXT-X-DISCONTINUITY\n");
+            }
+            if segment.map.as_deref() != map {
+                map = segment.map.as_deref();
+                put_map(&mut text, map);
             }
             if segment.key.as_ref() != key {
                 write_key(&mut text, segment.key.as_deref());
@@ -84,6 +128,14 @@ impl Window {
             let _ = writeln!(text, "#EXTINF:{seconds}.{millis:03}, no desc\n{}", segment.uri);
         }
         text
+    }
+}
+
+/// Tells where the initialisation segment is; before a key, as it is not encrypted.
+pub(super) fn put_map(text: &mut String, uri: Option<&str>) {
+    if let Some(uri) = uri {
+        let uri = uri.replace('"', "%22");
+        let _ = writeln!(text, "#EXT-X-MAP:URI=\"{uri}\"");
     }
 }
 
@@ -111,8 +163,11 @@ mod tests {
             uri: format!("s-{number}.ts"),
             file: format!("./live/s-{number}.ts"),
             duration_ms,
+            bytes: 1000,
             discontinuity: false,
             key: None,
+            map: None,
+            date_ms: 0,
         }
     }
 
@@ -142,6 +197,21 @@ mod tests {
         assert_eq!(window.playlist(10_000), expected);
         window.push(segment(5, 70_000), 60_000);
         assert!(window.playlist(10_000).contains("#EXT-X-DISCONTINUITY-SEQUENCE:1\n"));
+    }
+
+    #[test]
+    fn fragmented_segments_tell_their_initialisation_segment() {
+        let mut window = Window::default();
+        for (number, map) in ["init.mp4", "init.mp4", "init-1.mp4"].into_iter().enumerate() {
+            let mut segment = segment(number as u64, 10_000);
+            segment.map = Some(map.into());
+            window.push(segment, 60_000);
+        }
+        let text = window.playlist(10_000);
+        assert!(text.starts_with("#EXTM3U\n#EXT-X-VERSION:6\n"));
+        let expected = "#EXT-X-MAP:URI=\"init.mp4\"\n#EXTINF:10.000, no desc\ns-0.ts\n#EXTINF:10.000, no desc\ns-1.ts\n\
+            #EXT-X-MAP:URI=\"init-1.mp4\"\n#EXTINF:10.000, no desc\ns-2.ts\n";
+        assert!(text.ends_with(expected), "{text}");
     }
 
     #[test]

@@ -1,56 +1,58 @@
-//! Writes one publication as HLS segments of MPEG-TS.
+//! Writes one publication as HLS: its messages become MPEG-TS or fragmented MP4, cut into segments.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::key::Key;
-use super::notice;
-use super::playlist::{KeyTag, Segment};
-use super::segment::{KeyInUse, OpenSegment, Plan};
+use super::segmenter::Segmenter;
 use super::stream::Stream;
-use crate::app::config::section::hls::{Hls, HlsKeys, HlsOnError};
-use crate::app::hooks::Caller;
+use crate::app::config::section::hls::{Hls, HlsOnError};
 use crate::app::pithy::Turn;
-use crate::app::recording::template::Opened;
 use crate::app::recording::{OnError, Publisher, Recorder};
 use crate::core::clock::Moment;
-use crate::core::output::Output;
-use crate::kernel::error::{Error, IoWrap, Result};
+use crate::kernel::error::{Error, Result};
 use crate::kernel::error_code::ErrorCode;
 use crate::kernel::frame::{Frame, Kind};
 use crate::kernel::ts::clock::AudioClock;
-use crate::kernel::ts::{Muxer, MuxerOptions};
+use crate::kernel::{mp4, ts};
 
-/// A segment is never cut before, milliseconds.
-const CUT_MIN_MS: i64 = 200;
-/// A shorter one is thrown away, milliseconds.
-const LENGTH_MIN_MS: i64 = 100;
 /// A step of the publisher's clock beyond this, either way, breaks the timeline, milliseconds.
 const JUMP_MS: i64 = 10_000;
+/// A fragment of MP4 holds so much at most, milliseconds, where players do not get parts.
+const FRAGMENT_MS: u32 = 1000;
+/// How long media waits before it is handed over.
+const LATENCY: Duration = Duration::from_millis(300);
 
 /// One publication.
 pub struct HlsRecorder {
-    publisher: Publisher,
     stream: Rc<Stream>,
     settings: Rc<Hls>,
-    utc: bool,
-    caller: Option<Rc<Caller>>,
-    muxer: Muxer,
+    segmenter: Segmenter,
+    container: Container,
     clock: PublisherClock,
     /// Sequence headers so far, by kind.
     headers: HashMap<Kind, Bytes>,
-    segment: Option<OpenSegment>,
-    key: Option<KeyInUse>,
-    /// The next segment does not go on where the last one ended.
-    broken: bool,
     scratch: Vec<u8>,
     since: Moment,
     turn: Turn,
     interval: Duration,
+}
+
+/// What segments are made of.
+enum Container {
+    Ts(Box<ts::Muxer>),
+    Mp4(Box<Mp4>),
+}
+
+struct Mp4 {
+    muxer: mp4::Muxer,
+    /// The number of the initialisation segment in use, and its URI.
+    init: u32,
+    map: Option<Rc<str>>,
+    /// Where the last fragment ends, milliseconds.
+    end_ms: i64,
 }
 
 /// The publisher's time, continued past 32 bits.
@@ -76,18 +78,22 @@ impl HlsRecorder {
     /// For a publication of this stream.
     pub fn new(publisher: &Publisher, stream: Rc<Stream>, utc: bool, interval: Duration) -> Self {
         let settings = stream.settings();
+        let container = match settings.use_fmp4 {
+            false => Container::Ts(Box::new(ts::Muxer::new(ts_options(&settings)))),
+            true => Container::Mp4(Box::new(Mp4 {
+                muxer: mp4::Muxer::new(mp4_options(&settings)),
+                init: 0,
+                map: None,
+                end_ms: 0,
+            })),
+        };
         HlsRecorder {
-            publisher: publisher.clone(),
-            muxer: Muxer::new(muxer_options(&settings)),
-            broken: stream.has_segments(),
+            segmenter: Segmenter::new(publisher, stream.clone(), utc),
+            container,
             stream,
             settings,
-            utc,
-            caller: None,
             clock: PublisherClock::default(),
             headers: HashMap::new(),
-            segment: None,
-            key: None,
             scratch: Vec::new(),
             since: Moment::now(),
             turn: Turn::default(),
@@ -95,148 +101,98 @@ impl HlsRecorder {
         }
     }
 
-    /// Takes note of a sequence header; one that changes what players decode with ends the segment.
-    fn see_header(&mut self, frame: &Frame) -> Result<()> {
-        let known = self.headers.insert(frame.kind, frame.payload.clone());
-        if known.is_some_and(|known| known != frame.payload) {
-            self.cut(self.clock.now_ms)?;
-            self.broken = true;
+    /// Where the segment ends if it ends now, on the clock of its begin.
+    fn end_ms(&self) -> i64 {
+        match &self.container {
+            Container::Ts(_) => self.clock.now_ms,
+            Container::Mp4(mp4) => mp4.end_ms,
         }
-        Ok(())
     }
 
-    fn is_due(&self, frame: &Frame) -> bool {
-        let Some(segment) = &self.segment else {
-            return false;
-        };
-        let length = self.clock.now_ms - segment.plan.begin_ms;
-        let shift = match self.settings.ts_floor {
-            true => self.stream.floor.borrow().shift_ms(self.fragment_ms()),
-            false => 0,
-        };
-        if length < CUT_MIN_MS {
-            return false;
-        }
-        match frame.kind {
-            Kind::Video => {
-                let can_begin = frame.facts.keyframe || !self.settings.wait_keyframe;
-                can_begin && length >= self.settings.target_ms() + shift
+    fn take_ts(&mut self, frame: &Frame) -> Result<()> {
+        if frame.facts.sequence_header {
+            let known = self.headers.insert(frame.kind, frame.payload.clone());
+            if known.is_some_and(|known| known != frame.payload) {
+                self.end_segment(self.clock.now_ms)?;
+                self.segmenter.break_timeline();
             }
-            Kind::Audio => length >= self.settings.limit_ms() + shift,
-            Kind::Data => false,
+        } else if !frame.facts.coded {
+            return Ok(());
+        } else if self.segmenter.is_due(frame, self.clock.now_ms) {
+            self.end_segment(self.clock.now_ms)?;
         }
-    }
-
-    fn fragment_ms(&self) -> i64 {
-        i64::try_from(self.settings.fragment.as_millis()).unwrap_or(i64::MAX)
-    }
-
-    fn open(&mut self) -> Result<()> {
-        let opened = Opened::now(self.utc);
-        let number = self.stream.take_number();
-        let timestamp = self.settings.ts_floor.then(|| {
-            let mut floor = self.stream.floor.borrow_mut();
-            floor.next(opened.unix_ms, self.fragment_ms())
-        });
-        if let Some(keys) = self.settings.keys.clone()
-            && (self.key.is_none() || number.is_multiple_of(keys.fragments_per_key))
-        {
-            self.key = Some(self.new_key(&keys, number, &opened, timestamp)?);
-        }
-        let plan = Plan {
-            number,
-            timestamp,
-            begin_ms: self.clock.now_ms,
-            discontinuity: std::mem::take(&mut self.broken),
-            key: self.key.clone(),
-            opened,
-        };
-        let name = self
-            .stream
-            .segment_name(&self.settings.ts_file, number, &plan.opened, timestamp)?;
-        let path = format!("{}.tmp", self.settings.place(&name).display());
-        let mut segment = OpenSegment::open(path, plan).inspect_err(|_| self.stream.give_back(number))?;
-        self.scratch.clear();
-        self.muxer.start(&mut self.scratch);
-        segment.write(&self.scratch)?;
-        self.segment = Some(segment);
-        Ok(())
-    }
-
-    fn new_key(&self, keys: &HlsKeys, number: u64, opened: &Opened, timestamp: Option<i64>) -> Result<KeyInUse> {
-        let name = self.stream.segment_name(&keys.file, number, opened, timestamp)?;
-        let path = match &keys.path {
-            Some(folder) => format!("{folder}/{name}").into(),
-            None => self.settings.place(&name),
-        };
-        let failed = || format!("HLS key {} cannot be written", path.display());
-        let key = Key::generate().io_wrap(ErrorCode::HlsWriteFile, failed)?;
-        let mut output = Output::create(format!("{}.tmp", path.display())).io_wrap(ErrorCode::HlsOpenFile, failed)?;
-        output
-            .write(key.bytes())
-            .and_then(|()| output.finish(&path))
-            .io_wrap(ErrorCode::HlsWriteFile, failed)?;
-        let uri = match &keys.url {
-            Some(prefix) => format!("{prefix}{name}"),
-            None => self.stream.uri(&self.stream.playlist_name()?, &name),
-        };
-        let tag = Rc::new(KeyTag { uri, iv: key.iv });
-        Ok(KeyInUse { key, tag })
-    }
-
-    /// Ends the segment, which lasts until `end_ms`, and tells players of it.
-    fn cut(&mut self, end_ms: i64) -> Result<()> {
-        let Some(mut segment) = self.segment.take() else {
+        let Container::Ts(muxer) = &mut self.container else {
             return Ok(());
         };
         self.scratch.clear();
-        let _ = self.muxer.flush(&mut self.scratch);
-        segment.write(&self.scratch)?;
-        let plan = &segment.plan;
-        let duration_ms = end_ms - plan.begin_ms;
-        if duration_ms < LENGTH_MIN_MS {
-            self.stream.give_back(plan.number);
-            self.broken |= plan.discontinuity;
-            segment.discard();
-            return Ok(());
+        if frame.facts.coded && self.segmenter.current().is_none() {
+            self.segmenter.open(self.clock.now_ms, None)?;
+            muxer.start(&mut self.scratch);
         }
-        let template = self.settings.ts_file.replace("[duration]", &duration_ms.to_string());
-        let name = self
-            .stream
-            .segment_name(&template, plan.number, &plan.opened, plan.timestamp)?;
-        let playlist = self.stream.playlist_name()?;
-        let path = self.settings.place(&name);
-        let complete = Segment {
-            number: plan.number,
-            uri: self.stream.uri(&playlist, &name),
-            file: path.display().to_string(),
-            duration_ms,
-            discontinuity: plan.discontinuity,
-            key: plan.key.as_ref().map(|key| key.tag.clone()),
+        // Of a sequence header it makes nothing.
+        let written = muxer.write(frame, &mut self.scratch);
+        self.segmenter.write(&self.scratch)?;
+        written.map(|_| ())
+    }
+
+    fn take_mp4(&mut self, frame: &Frame) -> Result<()> {
+        let Container::Mp4(mp4) = &mut self.container else {
+            return Ok(());
         };
-        segment.finish(Path::new(&path))?;
-        self.stream.publish(complete.clone())?;
-        if let Some(caller) = &self.caller {
-            notice::tell(&self.publisher, caller, &self.settings, &playlist, &complete);
+        self.scratch.clear();
+        // The fragment was ended by this message, which comes next.
+        if let Some(fragment) = mp4.muxer.write(frame, &mut self.scratch)? {
+            self.append(&fragment)?;
+        }
+        if frame.facts.coded && self.segmenter.is_due(frame, self.end_ms()) {
+            self.segmenter.cut(self.end_ms())?;
         }
         Ok(())
     }
 
-    fn put(&mut self, frame: &Frame) -> Result<()> {
-        if self.segment.is_none() {
-            self.open()?;
+    fn append(&mut self, fragment: &mp4::Fragment) -> Result<()> {
+        let Container::Mp4(mp4) = &mut self.container else {
+            return Ok(());
+        };
+        if mp4.init != fragment.init {
+            self.segmenter.cut(mp4.end_ms)?;
+            if mp4.init != 0 {
+                self.segmenter.break_timeline();
+            }
+            mp4.init = fragment.init;
+            let mut init = Vec::new();
+            mp4.muxer.init(&mut init);
+            mp4.map = Some(self.stream.place_init(init)?);
         }
+        if self.segmenter.current().is_none() {
+            self.segmenter.open(fragment.start_ms, mp4.map.clone())?;
+        }
+        mp4.end_ms = fragment.start_ms + fragment.duration_ms;
+        self.stream.add_part(&self.scratch, fragment);
+        self.segmenter.write(&self.scratch)
+    }
+
+    /// Ends the segment with all that waits for it.
+    fn end_segment(&mut self, end_ms: i64) -> Result<()> {
         self.scratch.clear();
-        let _ = self.muxer.write(frame, &mut self.scratch)?;
-        match &mut self.segment {
-            Some(segment) => segment.write(&self.scratch),
-            None => Ok(()),
+        match &mut self.container {
+            Container::Ts(muxer) => {
+                let _ = muxer.flush(&mut self.scratch);
+                self.segmenter.write(&self.scratch)?;
+                self.segmenter.cut(end_ms)
+            }
+            Container::Mp4(mp4) => {
+                if let Some(fragment) = mp4.muxer.flush(&mut self.scratch) {
+                    self.append(&fragment)?;
+                }
+                self.segmenter.cut(self.end_ms())
+            }
         }
     }
 }
 
-fn muxer_options(settings: &Hls) -> MuxerOptions {
-    MuxerOptions {
+fn ts_options(settings: &Hls) -> ts::MuxerOptions {
+    ts::MuxerOptions {
         audio: settings.audio,
         video: settings.video,
         audio_clock: match settings.dts_directly {
@@ -244,7 +200,19 @@ fn muxer_options(settings: &Hls) -> MuxerOptions {
             false => AudioClock::Samples,
         },
         repeat_tables: false,
-        ..MuxerOptions::default()
+        ..ts::MuxerOptions::default()
+    }
+}
+
+fn mp4_options(settings: &Hls) -> mp4::MuxerOptions {
+    mp4::MuxerOptions {
+        audio: true,
+        video: true,
+        // A part may not be longer than it is told; one picture more than this may be in it.
+        part_ms: settings
+            .part
+            .map_or(FRAGMENT_MS, |part| (part.as_millis() as u32).saturating_mul(9) / 10),
+        segment_type: true,
     }
 }
 
@@ -253,13 +221,18 @@ impl Recorder for HlsRecorder {
         "HLS"
     }
 
-    fn begin(&mut self) -> Result<()> {
-        if let Some(server) = self.publisher.server.upgrade() {
-            self.caller = Some(Rc::new(Caller::new(&server)));
+    fn latency(&self) -> Duration {
+        match self.settings.part {
+            Some(_) => Duration::ZERO,
+            None => LATENCY,
         }
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        self.segmenter.announce();
         self.stream.is_live.set(true);
         self.stream.touch();
-        self.stream.playlist_name().map(|_| ())
+        self.stream.serve_parts().map(|_| ())
     }
 
     fn take(&mut self, frame: &Frame) -> Result<()> {
@@ -270,53 +243,46 @@ impl Recorder for HlsRecorder {
         let step = self.clock.follow(frame.timestamp);
         if step.abs() > JUMP_MS {
             log::warn!("HLS: the publisher's time jumps by {step} ms");
-            self.cut(before)?;
-            self.broken = true;
+            self.end_segment(before)?;
+            self.segmenter.break_timeline();
         }
-        if frame.facts.sequence_header {
-            self.see_header(frame)?;
-            self.scratch.clear();
-            // It gives no packets.
-            let _ = self.muxer.write(frame, &mut self.scratch)?;
-            return Ok(());
+        self.stream.description.borrow_mut().see(frame);
+        match self.container {
+            Container::Ts(_) => self.take_ts(frame),
+            Container::Mp4(_) => self.take_mp4(frame),
         }
-        if !frame.facts.coded {
-            return Ok(());
-        }
-        if self.is_due(frame) {
-            self.cut(self.clock.now_ms)?;
-        }
-        self.put(frame)
     }
 
     fn missed(&mut self, _count: u64) {
         // What is there ends where the loss begins.
-        if let Err(error) = self.cut(self.clock.now_ms) {
+        if let Err(error) = self.end_segment(self.clock.now_ms) {
             log::error!("HLS: {}", error.summary());
         }
-        self.broken = true;
+        self.segmenter.break_timeline();
     }
 
     fn batch_ended(&mut self) -> Result<()> {
         self.stream.touch();
         if self.turn.take(self.interval)
-            && let Some(segment) = &self.segment
+            && let Some(segment) = self.segmenter.current()
         {
             log::info!(
                 "-> HLS time={}, sequence_no={}, ts={}, duration={}ms",
                 Moment::now().since(self.since).as_millis(),
                 segment.plan.number,
                 segment.path(),
-                self.clock.now_ms - segment.plan.begin_ms,
+                self.end_ms() - segment.plan.begin_ms,
             );
         }
         Ok(())
     }
 
     fn finish(&mut self) -> Result<()> {
-        self.stream.is_live.set(false);
         self.stream.touch();
-        self.cut(self.clock.now_ms)
+        let ended = self.end_segment(self.clock.now_ms);
+        self.stream.is_live.set(false);
+        self.stream.end_parts();
+        ended
     }
 
     fn on_error(&self, error: &Error) -> OnError {

@@ -34,6 +34,8 @@ pub struct Plan {
     pub discontinuity: bool,
     /// What it is encrypted with.
     pub key: Option<KeyInUse>,
+    /// The URI of its initialisation segment, if it is fragmented MP4.
+    pub map: Option<Rc<str>>,
 }
 
 /// A segment from its first byte on.
@@ -58,6 +60,11 @@ impl OpenSegment {
             output,
             path,
         })
+    }
+
+    /// Its size so far, bytes.
+    pub fn bytes(&self) -> u64 {
+        self.output.len()
     }
 
     /// Its temporary name.

@@ -185,7 +185,7 @@ pub fn with_id(playlist: &str, id: &str) -> String {
         let (path, query) = line
             .split_once('?')
             .map_or((line.trim_end(), None), |(path, query)| (path, Some(query)));
-        if line.starts_with('#') || !path.ends_with(".ts") {
+        if line.starts_with('#') || ![".ts", ".m4s", ".m3u8"].iter().any(|known| path.ends_with(known)) {
             text.push_str(line);
             continue;
         }
@@ -204,8 +204,9 @@ mod tests {
 
     #[test]
     fn segments_get_the_id() {
-        let playlist = "#EXTM3U\n#EXT-X-KEY:URI=\"a.ts\"\n#EXTINF:1.0,x.ts\na-0.ts\nb-1.ts?x=1\r\nc.mp4\n\na-2.ts";
-        let expected = "#EXTM3U\n#EXT-X-KEY:URI=\"a.ts\"\n#EXTINF:1.0,x.ts\na-0.ts?hls_ctx=ID\nb-1.ts?hls_ctx=ID&x=1\r\nc.mp4\n\na-2.ts?hls_ctx=ID";
+        let playlist =
+            "#EXTM3U\n#EXT-X-KEY:URI=\"a.ts\"\n#EXTINF:1.0,x.ts\na-0.ts\nb-1.ts?x=1\r\nc.mp4\n\na-2.ts\nd.m3u8\n";
+        let expected = "#EXTM3U\n#EXT-X-KEY:URI=\"a.ts\"\n#EXTINF:1.0,x.ts\na-0.ts?hls_ctx=ID\nb-1.ts?hls_ctx=ID&x=1\r\nc.mp4\n\na-2.ts?hls_ctx=ID\nd.m3u8?hls_ctx=ID\n";
         assert_eq!(with_id(playlist, "ID"), expected);
     }
 

@@ -1,19 +1,27 @@
 //! One stream as HLS: what outlives a publication.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::floor::Floor;
+use super::low_latency::{LowLatency, Parts, Wanted};
 use super::playlist::{Segment, Window};
+use super::segment::Plan;
+use super::shelf::{Item, Shelf};
+use super::variants::Description;
 use crate::app::config::section::hls::Hls;
 use crate::app::recording::template::{self, Opened, relative};
 use crate::core::clock::Moment;
 use crate::core::file;
 use crate::core::offload::{Class, Lane};
 use crate::core::output::Output;
+use crate::core::sync::Condition;
 use crate::kernel::error::{IoWrap, Result};
 use crate::kernel::error_code::ErrorCode;
+use crate::kernel::mp4::Fragment;
 use crate::protocol::rtmp::url::StreamUrl;
 
 /// Deletions and the like that may wait, bytes.
@@ -28,6 +36,8 @@ pub struct Stream {
     settings: RefCell<Rc<Hls>>,
     window: RefCell<Window>,
     next_number: Cell<u64>,
+    /// What is in it.
+    pub description: RefCell<Description>,
     /// The grid of names.
     pub floor: RefCell<Floor>,
     /// Whether a publication writes it.
@@ -36,22 +46,47 @@ pub struct Stream {
     /// The playlist, once it is written.
     playlist: RefCell<Option<String>>,
     lane: Lane,
+    /// The initialisation segment that was written last, its URI, and how many there were.
+    init: RefCell<Option<(Vec<u8>, Rc<str>)>>,
+    inits: RefCell<Vec<String>>,
+    shelf: Shelf,
+    low: RefCell<Option<LowLatency>>,
+    /// The playlist of low-latency HLS has got more.
+    pub grown: Condition,
+    this: Weak<Stream>,
 }
 
 impl Stream {
     /// A stream that was never written.
-    pub fn new(url: StreamUrl, settings: Rc<Hls>) -> Rc<Self> {
-        Rc::new(Stream {
+    pub fn new(url: StreamUrl, settings: Rc<Hls>, shelf: Shelf) -> Rc<Self> {
+        Rc::new_cyclic(|this| Stream {
             url,
             settings: RefCell::new(settings),
             window: RefCell::default(),
             next_number: Cell::new(0),
+            description: RefCell::default(),
             floor: RefCell::default(),
             is_live: Cell::new(false),
             last_data: Cell::new(Moment::now()),
             playlist: RefCell::default(),
             lane: Lane::new(Class::Disk, BACKLOG_BYTES),
+            init: RefCell::default(),
+            inits: RefCell::default(),
+            shelf,
+            low: RefCell::default(),
+            grown: Condition::new(),
+            this: this.clone(),
         })
+    }
+
+    /// Its name.
+    pub fn url(&self) -> &StreamUrl {
+        &self.url
+    }
+
+    /// Bits a second: the most of a segment, and all segments together.
+    pub fn bandwidth(&self) -> (u64, u64) {
+        self.window.borrow().bandwidth()
     }
 
     /// How it is written.
@@ -128,6 +163,7 @@ impl Stream {
             let left = window.push(segment, window_ms);
             (left, window.playlist(settings.target_ms()))
         };
+        self.grow();
         self.write_playlist(&settings, &text)?;
         if settings.cleanup {
             self.delete(left.into_iter().map(|segment| segment.file));
@@ -136,16 +172,19 @@ impl Stream {
     }
 
     fn write_playlist(&self, settings: &Hls, text: &str) -> Result<()> {
-        let path = settings.place(&self.playlist_name()?);
-        let name = path.display().to_string();
-        let mut output = Output::create(format!("{name}.temp"))
-            .io_wrap(ErrorCode::HlsOpenFile, || format!("playlist {name} cannot be written"))?;
-        output
-            .write(text.as_bytes())
-            .and_then(|()| output.finish(&path))
-            .io_wrap(ErrorCode::HlsWriteFile, || format!("playlist {name} cannot be written"))?;
-        self.playlist.replace(Some(name));
+        let path = settings.place(&self.playlist_name()?).display().to_string();
+        write_file(&path, text.as_bytes())?;
+        self.playlist.replace(Some(path));
         Ok(())
+    }
+
+    /// Deletes a file. Yields.
+    ///
+    /// # Errors
+    /// [`ErrorCode::HlsWriteFile`].
+    pub fn remove(&self, path: String) -> Result<()> {
+        let failed = || format!("HLS file {path} cannot be deleted");
+        file::remove(&self.lane, path.clone()).io_wrap(ErrorCode::HlsWriteFile, failed)
     }
 
     fn delete(&self, files: impl Iterator<Item = String>) {
@@ -167,6 +206,32 @@ impl Stream {
         !dispose.is_zero() && Moment::now().since(self.last_data.get()) >= dispose
     }
 
+    /// Writes an initialisation segment, unless it is the one that players have; gives its URI. Yields.
+    ///
+    /// # Errors
+    /// [`ErrorCode::HlsOpenFile`], [`ErrorCode::HlsWriteFile`].
+    pub fn place_init(&self, init: Vec<u8>) -> Result<Rc<str>> {
+        if let Some((known, uri)) = &*self.init.borrow()
+            && *known == init
+        {
+            return Ok(uri.clone());
+        }
+        let settings = self.settings();
+        let mut name = template::expand(&settings.init_file, &self.url, |_| None)?;
+        let count = self.inits.borrow().len();
+        if count > 0 {
+            // Another name: players and caches keep what they have fetched.
+            let (stem, extension) = name.rsplit_once('.').unwrap_or((&name, "mp4"));
+            name = format!("{stem}-{count}.{extension}");
+        }
+        let path = settings.place(&name).display().to_string();
+        write_file(&path, &init)?;
+        let uri: Rc<str> = self.uri(&self.playlist_name()?, &name).into();
+        self.inits.borrow_mut().push(path);
+        self.init.replace(Some((init, uri.clone())));
+        Ok(uri)
+    }
+
     /// Whether its files are to stay, but it was silent so long that its numbers may begin anew.
     pub fn is_forgotten(&self) -> bool {
         !self.is_live.get() && Moment::now().since(self.last_data.get()) >= KEPT.max(self.settings().dispose)
@@ -180,9 +245,123 @@ impl Stream {
         if playlist.is_some() {
             log::info!("HLS files of {} are deleted", self.url.stream_url());
         }
+        let files = files.into_iter().chain(self.inits.take());
+        self.init.take();
         // The playlist first: no player is to find segments in it that are gone.
         self.delete(playlist.into_iter().chain(files));
         // Fails when the disk hangs, and then nothing can be done.
         let _ = self.lane.run(|| ());
     }
+}
+
+/// Low-latency HLS.
+impl Stream {
+    /// Lets players ask for the playlist and parts, if the settings say so.
+    ///
+    /// # Errors
+    /// When the stream's name makes no file name.
+    pub fn serve_parts(&self) -> Result<()> {
+        let name = self.playlist_name()?;
+        let Some(part) = self.settings().part else {
+            return Ok(());
+        };
+        let stem = name.rsplit('/').next().unwrap_or_default().trim_end_matches(".m3u8");
+        let part_ms = i64::try_from(part.as_millis()).unwrap_or(i64::MAX);
+        self.low.replace(Some(LowLatency::new(stem.to_owned(), part_ms)));
+        self.shelf
+            .put(&self.url.vhost, &name, Item::Playlist(self.this.clone()));
+        Ok(())
+    }
+
+    /// Nothing more comes: what was only in memory is gone, the playlist is that of the disk.
+    pub fn end_parts(&self) {
+        let Some(low) = self.low.take() else { return };
+        low.names().for_each(|name| self.take_down(name));
+        low.next_name(&self.window.borrow())
+            .into_iter()
+            .for_each(|name| self.take_down(&name));
+        if let Ok(name) = self.playlist_name() {
+            self.shelf.remove(&self.url.vhost, &name);
+        }
+        self.grown.notify_all();
+    }
+
+    /// A segment begins.
+    pub fn begin_parts(&self, plan: &Plan) {
+        let parts = Parts::new(plan.number, plan.discontinuity, plan.map.clone(), plan.opened.unix_ms);
+        let dropped = self.low.borrow_mut().as_mut().map(|low| low.begin(parts));
+        for name in dropped.unwrap_or_default() {
+            self.take_down(&name);
+        }
+    }
+
+    /// A part of the segment is there.
+    pub fn add_part(&self, bytes: &[u8], fragment: &Fragment) {
+        let added = {
+            let mut low = self.low.borrow_mut();
+            let Some(low) = low.as_mut() else { return };
+            low.add(
+                Bytes::copy_from_slice(bytes),
+                fragment.duration_ms,
+                fragment.independent,
+            )
+        };
+        if let Some(part) = added {
+            let path = self.beside_playlist(&part.name);
+            self.shelf.put(&self.url.vhost, &path, Item::Part(part.bytes));
+        }
+        self.grow();
+    }
+
+    /// Lets waiting players look again.
+    fn grow(&self) {
+        let next = match &*self.low.borrow() {
+            Some(low) => low.next_name(&self.window.borrow()),
+            None => return,
+        };
+        if let Some(name) = next {
+            let path = self.beside_playlist(&name);
+            self.shelf.put(&self.url.vhost, &path, Item::Coming(self.this.clone()));
+        }
+        self.grown.notify_all();
+    }
+
+    fn take_down(&self, name: &str) {
+        self.shelf.remove(&self.url.vhost, &self.beside_playlist(name));
+    }
+
+    fn beside_playlist(&self, name: &str) -> String {
+        let playlist = self.playlist_name().unwrap_or_default();
+        match playlist.rsplit_once('/') {
+            Some((folder, _)) => format!("{folder}/{name}"),
+            None => name.to_owned(),
+        }
+    }
+
+    /// Whether the playlist lists what a player wants; `None` when that is far ahead, or the stream is over.
+    pub fn lists(&self, wanted: Wanted) -> Option<bool> {
+        self.low.borrow().as_ref()?.has(&self.window.borrow(), wanted)
+    }
+
+    /// The playlist with parts; `None` when the stream is over.
+    pub fn live_playlist(&self, skips: bool) -> Option<String> {
+        let target_ms = self.settings().target_ms();
+        let low = self.low.borrow();
+        Some(low.as_ref()?.playlist(&self.window.borrow(), target_ms, skips))
+    }
+
+    /// How long a player may be kept waiting.
+    pub fn patience(&self) -> Duration {
+        let target = self.window.borrow().target_seconds(self.settings().target_ms());
+        Duration::from_secs(target * 3)
+    }
+}
+
+pub(super) fn write_file(path: &str, content: &[u8]) -> Result<()> {
+    let failed = || format!("HLS file {path} cannot be written");
+    let mut output = Output::create(format!("{path}.temp")).io_wrap(ErrorCode::HlsOpenFile, failed)?;
+    output
+        .write(content)
+        .and_then(|()| output.finish(path))
+        .io_wrap(ErrorCode::HlsWriteFile, failed)
 }

@@ -15,6 +15,7 @@ pub use self::body::{HlsSegment, Traffic};
 use self::body::{Said, Who};
 use crate::app::config::section::vhost::Vhost;
 use crate::app::http::client::{self, Timeouts};
+use crate::app::http::trust::Trust;
 use crate::app::server::Server;
 use crate::core::clock::Moment;
 use crate::core::coroutine::{self, JoinHandle};
@@ -218,6 +219,7 @@ impl Caller {
             urls,
             body,
             timeouts: hooks.timeouts.get(),
+            trust: server.trust.clone(),
         })
     }
 }
@@ -228,6 +230,7 @@ struct Call {
     urls: Vec<String>,
     body: Vec<u8>,
     timeouts: Timeouts,
+    trust: Rc<Trust>,
 }
 
 impl Call {
@@ -235,7 +238,7 @@ impl Call {
     fn run(&self) -> Result<()> {
         for url in &self.urls {
             let name = || format!("http hook {} {}", self.event.name(), printable(url));
-            let answer = match client::fetch("POST", url, &self.body, self.timeouts) {
+            let answer = match client::fetch(&self.trust, "POST", url, &self.body, self.timeouts) {
                 Ok(answer) => answer,
                 Err(error) => return Err(error.wrap(name())),
             };

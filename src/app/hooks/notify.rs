@@ -2,6 +2,7 @@
 
 use super::{Caller, Subject};
 use crate::app::http::client::{self, Timeouts};
+use crate::app::http::trust::Trust;
 use crate::core::coroutine;
 use crate::core::limits::HOOK_NOTICES;
 use crate::kernel::log::printable;
@@ -25,9 +26,10 @@ impl Caller {
             uri,
         };
         let urls: Vec<String> = templates.iter().map(|template| names.fill(template)).collect();
+        let trust = server.trust.clone();
         let (timeouts, member) = (server.hooks.timeouts.get(), server.hooks.notices.enter());
         let body = move || {
-            urls.iter().for_each(|url| warm(url, timeouts));
+            urls.iter().for_each(|url| warm(&trust, url, timeouts));
             drop(member);
         };
         if let Err(error) = coroutine::spawn_with("on_hls_notify", coroutine::STACK_BYTES, body) {
@@ -36,9 +38,9 @@ impl Caller {
     }
 }
 
-fn warm(url: &str, timeouts: Timeouts) {
+fn warm(trust: &Trust, url: &str, timeouts: Timeouts) {
     let name = printable(url);
-    match client::fetch("GET", url, b"", timeouts) {
+    match client::fetch(trust, "GET", url, b"", timeouts) {
         Ok(answer) => log::debug!("http hook on_hls_notify {name} answers {}", answer.status),
         Err(error) => log::warn!("http hook on_hls_notify {name} is ignored: {}", error.summary()),
     }

@@ -1,9 +1,12 @@
 //! The HTTP client of callbacks: one exchange on a connection of its own.
 
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
+use super::trust::Trust;
 use crate::app::cli;
+use crate::app::stream::Stream;
 use crate::core::clock::Moment;
 use crate::core::dns;
 use crate::core::limits::HTTP_ANSWER_BYTES;
@@ -18,7 +21,7 @@ const READ_BYTES: usize = 4 << 10;
 /// How long the other side may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// To find the address and connect.
+    /// To find the address, connect, and agree on TLS.
     pub connect: Duration,
     /// For each read, and for taking anything of the request.
     pub step: Duration,
@@ -36,23 +39,17 @@ impl Default for Timeouts {
     }
 }
 
-/// Sends a request and gives its answer, whatever the status; redirects are not followed. Yields.
+/// Sends a request and gives its answer, whatever the status; redirects are not followed. `trust` tells which servers
+/// are believed if the URL wants TLS. Yields.
 ///
 /// # Errors
-/// [`ErrorCode::HttpParseUrl`]; [`ErrorCode::HttpsNotSupported`]; [`ErrorCode::DnsResolve`],
-/// [`ErrorCode::SocketConnect`], [`ErrorCode::SocketTimeout`], [`ErrorCode::HttpResponseEof`] when the connection
+/// [`ErrorCode::HttpParseUrl`]; [`ErrorCode::DnsResolve`], [`ErrorCode::SocketConnect`]; [`ErrorCode::HttpsHandshake`]
+/// and those of [`Trust::settings`]; [`ErrorCode::SocketTimeout`], [`ErrorCode::HttpResponseEof`] when the connection
 /// breaks; those of [`AnswerReader::push`].
-pub fn fetch(method: &str, url: &str, body: &[u8], timeouts: Timeouts) -> Result<Answer> {
+pub fn fetch(trust: &Trust, method: &str, url: &str, body: &[u8], timeouts: Timeouts) -> Result<Answer> {
     let url = Url::parse(url)?;
-    if url.is_https {
-        let text = format!(
-            "https://{}:{} cannot be called, this server is built without the feature tls",
-            url.host, url.port
-        );
-        return Err(Error::new(ErrorCode::HttpsNotSupported, text));
-    }
     let end = Moment::after(timeouts.whole);
-    let stream = connect(&url, timeouts.connect.min(timeouts.whole))?;
+    let stream = connect(&url, trust, timeouts.connect.min(timeouts.whole))?;
     let peer = || format!("http server {}:{}", url.host, url.port);
     stream.set_write_timeout(Some(timeouts.step.min(timeouts.whole)));
     let request = request_bytes(method, &url, cli::SIGNATURE, body);
@@ -80,8 +77,24 @@ pub fn fetch(method: &str, url: &str, body: &[u8], timeouts: Timeouts) -> Result
     }
 }
 
+/// As the URL wants it, all within `timeout`.
+fn connect(url: &Url, trust: &Trust, timeout: Duration) -> Result<Rc<Stream>> {
+    let deadline = Moment::after(timeout);
+    let stream = Rc::new(Stream::from(connect_tcp(url, timeout)?));
+    if url.is_https {
+        let what = || format!("https server {}:{}", url.host, url.port);
+        let settings = trust.settings().map_err(|error| error.wrap(what()))?;
+        let machine = settings
+            .machine(&url.host)
+            .map_err(|cause| Error::new(ErrorCode::HttpsHandshake, format!("{}: {cause}", what())))?;
+        let agreed = stream.begin_tls(machine, deadline.since(Moment::now()));
+        agreed.io_wrap(ErrorCode::HttpsHandshake, what)?;
+    }
+    Ok(stream)
+}
+
 /// To the first address of the host that lets us, all within `timeout`.
-fn connect(url: &Url, timeout: Duration) -> Result<TcpStream> {
+fn connect_tcp(url: &Url, timeout: Duration) -> Result<TcpStream> {
     let deadline = Moment::after(timeout);
     let addresses = dns::resolve(&url.host, url.port, timeout)
         .io_wrap(ErrorCode::DnsResolve, || format!("find http server {}", url.host))?;

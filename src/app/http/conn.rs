@@ -11,9 +11,9 @@ use super::{Site, Timeouts};
 use crate::app::cli::SIGNATURE;
 use crate::app::clients::Entry;
 use crate::app::server::Server;
+use crate::app::stream::Stream;
 use crate::core::clock::Moment;
 use crate::core::limits::HTTP_DRAIN_BYTES;
-use crate::core::tcp::TcpStream;
 use crate::kernel::error::{Error, IoWrap, Result};
 use crate::kernel::error_code::ErrorCode;
 use crate::kernel::log::printable;
@@ -24,16 +24,16 @@ use crate::protocol::http::response::ResponseHead;
 use crate::protocol::http::status::Status;
 
 /// Serves a connection to the port of media and files until its end. Yields.
-pub fn serve(server: &Rc<Server>, stream: &Rc<TcpStream>, peer: SocketAddr, _entry: &Entry) {
+pub fn serve(server: &Rc<Server>, stream: &Rc<Stream>, peer: SocketAddr, _entry: &Entry) {
     serve_at(Site::Media, server, stream, peer);
 }
 
 /// Serves a connection to the API's own port until its end. Yields.
-pub fn serve_api(server: &Rc<Server>, stream: &Rc<TcpStream>, peer: SocketAddr, _entry: &Entry) {
+pub fn serve_api(server: &Rc<Server>, stream: &Rc<Stream>, peer: SocketAddr, _entry: &Entry) {
     serve_at(Site::Api, server, stream, peer);
 }
 
-fn serve_at(site: Site, server: &Rc<Server>, stream: &Rc<TcpStream>, peer: SocketAddr) {
+fn serve_at(site: Site, server: &Rc<Server>, stream: &Rc<Stream>, peer: SocketAddr) {
     let timeouts = server.http.timeouts.get();
     // Head and body may be two writes; the second shall not wait for the peer to acknowledge the first. This fails only
     // if the peer has gone already, which the first read tells.
@@ -162,6 +162,7 @@ impl Connection<'_> {
 
 fn log_request(exchange: &Exchange<'_, '_>, index: u64) {
     let (request, peer) = (&exchange.request, exchange.peer);
+    let scheme = if exchange.stream().is_secure() { "https" } else { "http" };
     let length = match request.body {
         BodyLength::Exact(length) => length.to_string(),
         BodyLength::Chunked => "chunked".to_owned(),
@@ -175,7 +176,7 @@ fn log_request(exchange: &Exchange<'_, '_>, index: u64) {
         true => String::new(),
         false => format!(" for {}", exchange.client),
     };
-    log::info!("HTTP #{index} {peer}{client} {method} http://{host}{target}, content-length={length}");
+    log::info!("HTTP #{index} {peer}{client} {method} {scheme}://{host}{target}, content-length={length}");
 }
 
 fn answer(site: Site, exchange: &mut Exchange<'_, '_>) -> Result<()> {

@@ -10,9 +10,9 @@ use super::{Timeouts, cors, forwarded};
 use crate::app::cli::SIGNATURE;
 use crate::app::config::section::vhost::Vhost;
 use crate::app::server::Server;
+use crate::app::stream::Stream;
 use crate::core::clock::{self, Moment};
 use crate::core::limits::HTTP_DRAIN_BYTES;
-use crate::core::tcp::TcpStream;
 use crate::kernel::error::{Error, IoWrap, Result};
 use crate::kernel::error_code::ErrorCode;
 use crate::protocol::http::Refusal;
@@ -29,7 +29,7 @@ const READ_BYTES: usize = 4096;
 /// The bytes that come from a peer.
 pub struct Input<'s> {
     /// The connection.
-    pub stream: &'s Rc<TcpStream>,
+    pub stream: &'s Rc<Stream>,
     /// What is read and not yet used.
     pub buffer: BytesMut,
 }
@@ -123,7 +123,7 @@ impl<'c, 's> Exchange<'c, 's> {
     }
 
     /// The connection itself, for handlers that stay on it: to watch for the peer's end, to count bytes.
-    pub fn stream(&self) -> &Rc<TcpStream> {
+    pub fn stream(&self) -> &Rc<Stream> {
         self.input.stream
     }
 
@@ -355,14 +355,11 @@ impl<'c, 's> Exchange<'c, 's> {
         Ok(rest)
     }
 
-    /// Writes what [`Exchange::offer`] gave back. Yields.
+    /// Writes what [`Exchange::offer`] gave back, and what it left in the connection. Yields.
     ///
     /// # Errors
     /// As [`Exchange::reply`].
     pub fn write_rest(&mut self, rest: &[u8]) -> Result<()> {
-        if rest.is_empty() {
-            return Ok(());
-        }
         self.send(&mut [IoSlice::new(rest)])
     }
 

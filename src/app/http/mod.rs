@@ -17,6 +17,7 @@ pub mod router;
 pub mod static_files;
 #[cfg(test)]
 mod tests;
+pub mod trust;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -28,7 +29,7 @@ pub use self::exchange::Exchange;
 use self::router::Router;
 use super::config::Config;
 use super::listener::Listener;
-use super::server::{Serve, Server};
+use super::server::{Door, Server};
 use crate::kernel::error::{Result, Wrap};
 
 /// How long a connection waits for its peer.
@@ -62,10 +63,41 @@ pub enum Site {
     Api,
 }
 
+/// Where one of the servers listens.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Port {
+    site: Site,
+    is_secure: bool,
+    address: SocketAddr,
+}
+
+impl Port {
+    /// The name in the log, the directive's path, and what becomes of connections.
+    fn door(self) -> (&'static str, &'static str, Door) {
+        let (serve, protocol): (super::server::Serve, _) = match self.site {
+            Site::Media => (conn::serve, "http"),
+            Site::Api => (conn::serve_api, "http"),
+        };
+        let plain = Door::plain(protocol, serve);
+        match (self.site, self.is_secure) {
+            (Site::Media, false) => ("HTTP-Server", "http_server", plain),
+            (Site::Api, false) => ("HTTP-API", "http_api", plain),
+            (Site::Media, true) => {
+                let door = plain.behind(|config| &config.http_server.https.files);
+                ("HTTPS-Server", "http_server.https", door)
+            }
+            (Site::Api, true) => {
+                let door = plain.behind(|config| &config.http_api.https.files);
+                ("HTTPS-API", "http_api.https", door)
+            }
+        }
+    }
+}
+
 /// The HTTP servers' part of the server.
 #[derive(Default)]
 pub struct Http {
-    listeners: RefCell<HashMap<(Site, SocketAddr), Listener>>,
+    listeners: RefCell<HashMap<Port, Listener>>,
     router: RefCell<Rc<Router>>,
     api_router: RefCell<Rc<Router>>,
     /// For connections that are accepted from now on.
@@ -108,18 +140,15 @@ pub fn open(server: &Rc<Server>) -> Result<()> {
     let wanted = wanted(&config)?;
     let routes = routes(&config, &wanted)?;
     let http = &server.http;
-    for &(site, address) in &wanted {
-        if http.listeners.borrow().contains_key(&(site, address)) {
+    for &port in &wanted {
+        if http.listeners.borrow().contains_key(&port) {
             continue;
         }
         let accepting = server.clone();
-        let (name, serve, context): (_, Serve, _) = match site {
-            Site::Media => ("HTTP-Server", conn::serve, "http_server"),
-            Site::Api => ("HTTP-API", conn::serve_api, "http_api"),
-        };
-        let accept = move |stream, peer| accepting.admit("http", stream, peer, serve);
-        let listener = Listener::open(name, address, accept).wrap(context)?;
-        http.listeners.borrow_mut().insert((site, address), listener);
+        let (name, directive, door) = port.door();
+        let accept = move |socket, peer| accepting.admit(door, socket, peer);
+        let listener = Listener::open(name, port.address, accept).wrap(directive)?;
+        http.listeners.borrow_mut().insert(port, listener);
     }
     http.listeners.borrow_mut().retain(|place, _| wanted.contains(place));
     http.router.replace(Rc::new(routes));
@@ -134,30 +163,51 @@ pub fn open(server: &Rc<Server>) -> Result<()> {
 }
 
 /// Where to listen: at one address for both when they are the same.
-fn wanted(config: &Config) -> Result<Vec<(Site, SocketAddr)>> {
-    let mut wanted = Vec::new();
-    if config.http_server.enabled {
-        wanted.push((Site::Media, config.http_server.socket_addr()?));
-    }
-    if config.http_api.enabled {
-        let address = config.http_api.socket_addr()?;
-        if !wanted.contains(&(Site::Media, address)) {
-            wanted.push((Site::Api, address));
+fn wanted(config: &Config) -> Result<Vec<Port>> {
+    let mut wanted: Vec<Port> = Vec::new();
+    let (media, api) = (&config.http_server, &config.http_api);
+    let servers = [
+        (Site::Media, false, media.enabled, &media.listen),
+        (
+            Site::Media,
+            true,
+            media.enabled && media.https.enabled,
+            &media.https.listen,
+        ),
+        (Site::Api, false, api.enabled, &api.listen),
+        (Site::Api, true, api.enabled && api.https.enabled, &api.https.listen),
+    ];
+    for (site, is_secure, enabled, listen) in servers {
+        let addresses = if enabled { listen.addresses()? } else { Vec::new() };
+        for address in addresses {
+            let port = |site| Port {
+                site,
+                is_secure,
+                address,
+            };
+            if !wanted.contains(&port(Site::Media)) {
+                wanted.push(port(site));
+            }
         }
     }
     Ok(wanted)
 }
 
-/// What the port of media and files serves; the whole API too when it has no port of its own.
-fn routes(config: &Config, wanted: &[(Site, SocketAddr)]) -> Result<Router> {
+/// What the port of media and files serves; the whole API too when the API has to share it.
+fn routes(config: &Config, wanted: &[Port]) -> Result<Router> {
     let mut router = Router::default();
-    let has_own_port = wanted.iter().any(|(site, _)| *site == Site::Api);
-    let port = match config.http_api.enabled && !has_own_port {
+    let is_media = |address: &SocketAddr| {
+        let mut media = wanted.iter().filter(|port| port.site == Site::Media);
+        media.any(|port| port.address == *address)
+    };
+    let api = &config.http_api;
+    let port = match api.enabled && api.listen.addresses()?.iter().any(is_media) {
         true => api::Port::Shared,
         false => api::Port::Media,
     };
     api::mount(&mut router, port);
     live::mount(config, &mut router)?;
+    hls::mount(config, &mut router);
     static_files::mount(config, &mut router);
     pages::mount(config, &mut router);
     Ok(router)

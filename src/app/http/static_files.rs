@@ -128,7 +128,7 @@ fn send(exchange: &mut Exchange<'_, '_>, name: &str, file: &OpenFile) -> Result<
     }
     let sent = exchange.stream().sent_bytes();
     send_file(exchange, head, &extension, file)?;
-    if extension == "ts" {
+    if matches!(&*extension, "ts" | "m4s") {
         hls::count_segment(exchange, sent);
     }
     Ok(())

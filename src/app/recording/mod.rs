@@ -9,9 +9,10 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use crate::app::config::section::vhost::Vhost;
+use crate::app::dvr::Enrolled;
 use crate::app::hooks::Subject;
 use crate::app::server::Server;
-use crate::app::source::{Follower, Source};
+use crate::app::source::{Follower, Source, Stop};
 use crate::core::clock::Moment;
 use crate::core::coroutine;
 use crate::core::id::ContextId;
@@ -105,13 +106,14 @@ impl Recordings {
     }
 }
 
-/// Starts what the vhost's settings ask for. To be called for a publication before its first message. Yields.
+/// Starts what the vhost's settings ask for. To be called for a publication before its first message; the result is to be
+/// dropped when it ends. Yields.
 ///
 /// # Errors
 /// The publication is to be refused with them: those of [`start`].
-pub fn begin(publisher: &Publisher) -> Result<()> {
+pub fn begin(publisher: &Publisher) -> Result<Option<Enrolled>> {
     let Some(server) = publisher.server.upgrade() else {
-        return Ok(());
+        return Ok(None);
     };
     let wanted = [
         server.hls.recorder(publisher),
@@ -120,28 +122,41 @@ pub fn begin(publisher: &Publisher) -> Result<()> {
     ];
     for recorder in wanted.into_iter().flatten() {
         let name = recorder.name();
-        start(publisher, recorder).wrap(name)?;
+        start(publisher, recorder, Beginning::First).wrap(name)?;
     }
-    Ok(())
+    server.dvr.enroll(publisher).map(Some)
+}
+
+/// Where in a publication a recorder begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Beginning {
+    /// With its first message.
+    First,
+    /// Where a new player would.
+    Late,
 }
 
 /// Starts a recorder for the running publication and waits until it has begun. Yields.
 ///
 /// # Errors
 /// Those of [`Recorder::begin`], and [`ErrorCode::StThreadCreate`] without memory for it.
-fn start(publisher: &Publisher, mut recorder: Box<dyn Recorder>) -> Result<()> {
+pub fn start(publisher: &Publisher, mut recorder: Box<dyn Recorder>, beginning: Beginning) -> Result<Option<Stop>> {
     let Some(server) = publisher.server.upgrade() else {
-        return Ok(());
+        return Ok(None);
     };
     let name = recorder.name();
     let member = server.recordings.0.enter();
     let (begun, answer) = channel(1);
     let publisher = publisher.clone();
     let body = move || {
-        let follower = Follower::join(&publisher.source, recorder.latency());
+        let join = match beginning {
+            Beginning::First => Follower::join,
+            Beginning::Late => Follower::join_late,
+        };
+        let follower = join(&publisher.source, recorder.latency());
         let began = recorder.begin();
         let runs = began.is_ok();
-        let _ = begun.try_send(began);
+        let _ = begun.try_send(began.map(|()| follower.stopper()));
         if runs {
             record(&publisher, follower, recorder.as_mut());
         }
@@ -151,7 +166,7 @@ fn start(publisher: &Publisher, mut recorder: Box<dyn Recorder>) -> Result<()> {
         let text = format!("no memory for the coroutine of {name}: {error}");
         return Err(Error::new(ErrorCode::StThreadCreate, text));
     }
-    answer.recv().unwrap_or(Ok(()))
+    answer.recv().transpose()
 }
 
 fn record(publisher: &Publisher, mut follower: Follower, recorder: &mut dyn Recorder) {

@@ -16,9 +16,9 @@ use crate::app::security;
 use crate::app::server::Server;
 use crate::app::source::Source;
 use crate::app::stat::{self, ClientKind, NewClient};
+use crate::app::stream::Stream;
 use crate::core::clock::Moment;
 use crate::core::id::ContextId;
-use crate::core::tcp::TcpStream;
 use crate::kernel::error::{Error, Result, Wrap};
 use crate::kernel::error_code::ErrorCode;
 use crate::kernel::log::printable;
@@ -35,7 +35,7 @@ const PEER_BANDWIDTH: u32 = 2_500_000;
 const ROUNDS_MAX: usize = 10_000;
 
 /// Serves one client until it leaves; logs how it ended. Yields.
-pub fn serve(server: &Rc<Server>, stream: &Rc<TcpStream>, peer: SocketAddr, entry: &Entry) {
+pub fn serve(server: &Rc<Server>, stream: &Rc<Stream>, peer: SocketAddr, entry: &Entry) {
     log::info!("RTMP client ip={peer}, fd={}", stream.as_raw_fd());
     let mut conn = Conn {
         server,
@@ -70,7 +70,7 @@ fn log_end(error: &Error) {
 
 struct Conn<'a> {
     server: &'a Rc<Server>,
-    stream: &'a Rc<TcpStream>,
+    stream: &'a Rc<Stream>,
     entry: &'a Entry,
     session: Session<Socket>,
     caller: Rc<Caller>,

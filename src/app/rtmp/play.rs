@@ -8,9 +8,9 @@ use super::socket::Socket;
 use crate::app::hooks::Event;
 use crate::app::pithy::{Progress, Turn};
 use crate::app::source::{Delivery, MergedWrite, Source};
+use crate::app::stream::Stream;
 use crate::core::clock::Moment;
 use crate::core::coroutine;
-use crate::core::tcp::TcpStream;
 use crate::kernel::error::{Error, IoWrap, Result, Wrap};
 use crate::kernel::error_code::ErrorCode;
 use crate::protocol::rtmp::server::{PlayEvent, Server as Session};
@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_secs(5);
 /// The session's and the socket's; [`ErrorCode::DurationExceed`] when the client has had what it asked for.
 pub(super) fn serve(
     session: &mut Session<Socket>,
-    stream: &Rc<TcpStream>,
+    stream: &Rc<Stream>,
     request: &Request,
     source: &Rc<Source>,
     duration_ms: Option<u64>,
@@ -40,7 +40,7 @@ pub(super) fn serve(
 
 fn send(
     session: &mut Session<Socket>,
-    stream: &Rc<TcpStream>,
+    stream: &Rc<Stream>,
     request: &Request,
     source: &Rc<Source>,
     duration_ms: Option<u64>,
@@ -62,8 +62,8 @@ fn send(
         u8::from(request.vhost.tcp_nodelay),
     );
     session.connection().release_buffers();
-    // These look after each message.
-    let by_courier = duration_ms.is_none() && play.send_min_interval.is_zero();
+    // These look after each message; and to encrypt for many in a row would hold up everybody else.
+    let by_courier = duration_ms.is_none() && play.send_min_interval.is_zero() && !stream.is_secure();
     let mut player = Player {
         delivery: Delivery::join(source, session.connection().chunk_size(), stream, merged, by_courier),
         stream,
@@ -77,7 +77,7 @@ fn send(
 
 struct Player<'a> {
     delivery: Rc<Delivery>,
-    stream: &'a TcpStream,
+    stream: &'a Stream,
     latency: Duration,
     pause_between: Duration,
     duration_ms: Option<u64>,

@@ -14,10 +14,10 @@ use crate::app::pithy::{Progress, Turn};
 use crate::app::recording;
 use crate::app::source::{Publication, Source};
 use crate::app::stat::Publishing;
+use crate::app::stream::Stream;
 use crate::core::clock::Moment;
 use crate::core::coroutine;
 use crate::core::id::ContextId;
-use crate::core::tcp::TcpStream;
 use crate::kernel::error::{Error, Result, Wrap};
 use crate::kernel::error_code::ErrorCode;
 use crate::kernel::frame::{Frame, Kind};
@@ -39,7 +39,7 @@ const MERGED_READ_BYTES: usize = 128 << 10;
 /// the session's and the socket's otherwise.
 pub(super) fn serve(
     session: &mut Session<Socket>,
-    stream: &Rc<TcpStream>,
+    stream: &Rc<Stream>,
     request: &Request,
     source: &Rc<Source>,
     kind: PublishKind,
@@ -64,7 +64,8 @@ pub(super) fn serve(
         }
     };
     let ended = match recording::begin(&publisher(request, source)) {
-        Ok(()) => take(session, stream, request, publication, kind, turn, interval),
+        // Bound to a name: it lives as long as the publication.
+        Ok(_enrolled) => take(session, stream, request, publication, kind, turn, interval),
         Err(refused) => {
             drop(publication);
             let _ = session.reject(&StatusCode::PublishBadName, "the stream cannot be recorded");
@@ -88,7 +89,7 @@ fn publisher(request: &Request, source: &Rc<Source>) -> recording::Publisher {
 
 fn take(
     session: &mut Session<Socket>,
-    stream: &Rc<TcpStream>,
+    stream: &Rc<Stream>,
     request: &Request,
     publication: Publication,
     kind: PublishKind,
@@ -124,7 +125,7 @@ struct Publisher<'a> {
     publication: Publication,
     publishing: Publishing,
     publish: &'a Publish,
-    stream: &'a TcpStream,
+    stream: &'a Stream,
     messages: u64,
     progress: Progress,
 }

@@ -3,16 +3,16 @@
 use std::io::{self, Read, Write};
 use std::rc::Rc;
 
-use crate::core::tcp::TcpStream;
+use crate::app::stream::Stream;
 use crate::protocol::rtmp::connection::Io;
 
 /// A connection's socket; the client table holds it too, to kick the client off.
 #[derive(Clone)]
-pub struct Socket(pub Rc<TcpStream>);
+pub struct Socket(pub Rc<Stream>);
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        TcpStream::read(&self.0, buffer)
+        Stream::read(&self.0, buffer)
     }
 }
 
@@ -28,6 +28,6 @@ impl Write for Socket {
 
 impl Io for Socket {
     fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        TcpStream::try_read(&self.0, buffer)
+        Stream::try_read(&self.0, buffer)
     }
 }

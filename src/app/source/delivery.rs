@@ -10,14 +10,14 @@ use super::place::MergedWrite;
 use super::rtmp_consumer::{Offered, RtmpConsumer};
 use super::source::Source;
 use super::waiters::Waiter;
+use crate::app::stream::Stream;
 use crate::core::clock::Moment;
 use crate::core::coroutine::{self, Waker};
-use crate::core::tcp::TcpStream;
 
 /// One player. While its coroutine waits in [`Delivery::wait`], the courier sends; at no other time.
 pub struct Delivery {
     consumer: RefCell<RtmpConsumer>,
-    stream: Rc<TcpStream>,
+    stream: Rc<Stream>,
     merged: MergedWrite,
     by_courier: bool,
     waker: Waker,
@@ -36,7 +36,7 @@ impl Delivery {
     pub fn join(
         source: &Rc<Source>,
         chunk_bytes: usize,
-        stream: &Rc<TcpStream>,
+        stream: &Rc<Stream>,
         merged: MergedWrite,
         by_courier: bool,
     ) -> Rc<Self> {

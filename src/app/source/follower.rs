@@ -1,6 +1,7 @@
 //! One that takes a publication's messages as they were published, from the first to the last: what writes files.
 
-use std::rc::Rc;
+use std::cell::Cell;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use super::cursor::Cursor;
@@ -8,7 +9,7 @@ use super::place::{MergedWrite, Place};
 use super::source::{PublicationEnd, Source};
 use super::waiters::Waiter;
 use crate::core::clock::Moment;
-use crate::core::coroutine;
+use crate::core::coroutine::{self, Waker};
 use crate::kernel::frame::Frame;
 
 /// Messages given in one go at most, so that one that has fallen behind lets others run.
@@ -18,7 +19,26 @@ const BATCH: u64 = 512;
 pub struct Follower {
     place: Place,
     end: Rc<PublicationEnd>,
+    /// Where it is to stop before that.
+    stop_at: Rc<Cell<Option<u64>>>,
     latency: Duration,
+}
+
+/// Ends one follower before its publication does.
+pub struct Stop {
+    source: Weak<Source>,
+    at: Rc<Cell<Option<u64>>>,
+    waker: Waker,
+}
+
+impl Stop {
+    /// It takes what was published until now, and no more.
+    pub fn stop(&self) {
+        if let Some(source) = self.source.upgrade() {
+            self.at.set(Some(source.end()));
+            self.waker.wake();
+        }
+    }
 }
 
 impl Follower {
@@ -26,11 +46,37 @@ impl Follower {
     /// that span `latency` of media; zero gives each as it comes.
     pub fn join(source: &Rc<Source>, latency: Duration) -> Self {
         let (begin, end) = source.publication();
+        Self::join_at(source, begin, end, latency)
+    }
+
+    /// The same where a new player begins: at the newest keyframe, or now. Headers come first.
+    pub fn join_late(source: &Rc<Source>, latency: Duration) -> Self {
+        let (_, end) = source.publication();
+        Self::join_at(source, source.start_number(), end, latency)
+    }
+
+    fn join_at(source: &Rc<Source>, number: u64, end: Rc<PublicationEnd>, latency: Duration) -> Self {
         Follower {
-            place: Place::join_as(source, Cursor::following(begin), Waiter::new()),
+            place: Place::join_as(source, Cursor::following(number), Waiter::new()),
             end,
+            stop_at: Rc::default(),
             latency,
         }
+    }
+
+    /// What ends it, which is that of the running coroutine.
+    pub fn stopper(&self) -> Stop {
+        Stop {
+            source: Rc::downgrade(self.source()),
+            at: self.stop_at.clone(),
+            waker: Waker::current(),
+        }
+    }
+
+    /// The message after the last one that it is to take, if that is known.
+    fn end(&self) -> Option<u64> {
+        let ends = [self.end.get(), self.stop_at.get()];
+        ends.into_iter().flatten().min()
     }
 
     /// The source.
@@ -47,7 +93,7 @@ impl Follower {
             messages: 0,
             latency: self.latency,
         };
-        while self.end.get().is_none() && !self.place.is_due(merged) {
+        while self.end().is_none() && !self.place.is_due(merged) {
             self.place.enter(merged);
             coroutine::park(Moment::NEVER);
             if coroutine::is_interrupted() {
@@ -59,7 +105,7 @@ impl Follower {
         let missed = self.place.dropped() - dropped;
         let source = self.place.source().clone();
         let state = source.state();
-        let end = self.end.get().unwrap_or(u64::MAX).min(state.journal.end());
+        let end = self.end().unwrap_or(u64::MAX).min(state.journal.end());
         let from = self.place.next();
         if from >= end {
             return None;

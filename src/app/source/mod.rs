@@ -28,9 +28,10 @@ mod view;
 mod waiters;
 
 pub use audio_view::AudioConsumer;
+pub use clock::Clock;
 pub use delivery::Delivery;
 pub use flv_view::FlvConsumer;
-pub use follower::Follower;
+pub use follower::{Follower, Stop};
 pub use mp4_view::Mp4Consumer;
 pub use place::{MergedWrite, Place};
 pub use source::{Publication, Source};

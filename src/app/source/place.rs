@@ -8,9 +8,9 @@ use super::cursor::Cursor;
 use super::source::{Source, State};
 use super::waiters::{Target, Waiter};
 use crate::app::config::section::play::TimeJitter;
+use crate::app::stream::Stream;
 use crate::core::clock::Moment;
 use crate::core::coroutine;
-use crate::core::tcp::TcpStream;
 
 /// Time between the last message before a gap and the first one after it on a corrected timeline, ms.
 const GAP_MS: i64 = 10;
@@ -184,7 +184,7 @@ impl Place {
     }
 
     /// Waits until a batch is due, the peer sent something, or `deadline`. Yields.
-    pub fn wait(&self, merged: MergedWrite, stream: &TcpStream, deadline: Moment) {
+    pub fn wait(&self, merged: MergedWrite, stream: &Stream, deadline: Moment) {
         if self.is_due(merged) || stream.is_readable() {
             return;
         }

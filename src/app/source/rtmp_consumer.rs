@@ -9,7 +9,7 @@ use super::rtmp_view::{InStep, RtmpView, encode_absolute};
 use super::source::{Source, State};
 use super::waiters::Waiter;
 use crate::app::config::section::play::TimeJitter;
-use crate::core::tcp::TcpStream;
+use crate::app::stream::Stream;
 use crate::kernel::frame::Kind;
 
 /// Bytes sent with one system call at most; what a slow socket does not take of it is kept for that player alone.
@@ -51,7 +51,7 @@ impl RtmpConsumer {
     ///
     /// # Errors
     /// The stream's: the peer left.
-    pub fn offer(&mut self, stream: &TcpStream, limit: u64) -> io::Result<Offered> {
+    pub fn offer(&mut self, stream: &Stream, limit: u64) -> io::Result<Offered> {
         if self.place.jump_if_lost() {
             self.in_step = InStep::default();
         }
@@ -82,7 +82,7 @@ impl RtmpConsumer {
     ///
     /// # Errors
     /// The stream's: the peer left.
-    pub fn offer_shared(&mut self, stream: &TcpStream) -> io::Result<Option<Offered>> {
+    pub fn offer_shared(&mut self, stream: &Stream) -> io::Result<Option<Offered>> {
         let source = self.place.source().clone();
         let state = source.state();
         let view = self.view.clone();
@@ -104,7 +104,7 @@ impl RtmpConsumer {
         }))
     }
 
-    fn send_shared(&mut self, stream: &TcpStream, state: &State, view: &RtmpView, to: u64) -> io::Result<Vec<u8>> {
+    fn send_shared(&mut self, stream: &Stream, state: &State, view: &RtmpView, to: u64) -> io::Result<Vec<u8>> {
         let from = self.place.next();
         if to == from {
             return Ok(Vec::new());
@@ -134,7 +134,7 @@ impl RtmpConsumer {
 }
 
 /// Offers the shared bytes to the socket without waiting; gives a copy of what it did not take.
-fn try_send(stream: &TcpStream, view: &RtmpView, from: u64, to: u64) -> io::Result<Vec<u8>> {
+fn try_send(stream: &Stream, view: &RtmpView, from: u64, to: u64) -> io::Result<Vec<u8>> {
     let mut slices = [IoSlice::new(&[]); BATCH_SLICES];
     let mut count = 0;
     for (slot, piece) in slices.iter_mut().zip(view.encoded.slices(from, to)) {

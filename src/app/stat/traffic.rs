@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::net::Shutdown;
 
+use crate::app::stream::Stream;
 use crate::core::clock::Moment;
-use crate::core::tcp::TcpStream;
 use crate::kernel::rate::Rate;
 
 /// What carries a client's media: a connection, or a session over datagrams or many requests.
@@ -17,13 +17,13 @@ pub trait Carrier {
     fn kick(&self) -> bool;
 }
 
-impl Carrier for TcpStream {
+impl Carrier for Stream {
     fn received_bytes(&self) -> u64 {
-        TcpStream::received_bytes(self)
+        Stream::received_bytes(self)
     }
 
     fn sent_bytes(&self) -> u64 {
-        TcpStream::sent_bytes(self)
+        Stream::sent_bytes(self)
     }
 
     fn kick(&self) -> bool {

@@ -5,6 +5,7 @@ pub mod demux;
 mod enhanced;
 pub mod mux;
 pub mod tag;
+pub mod tail;
 pub mod video;
 
 pub use enhanced::Layout;

@@ -21,10 +21,15 @@ const MATRIX: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
 /// Appends the initialisation segment of a fragmented file: its samples come in fragments, its duration is not told.
 pub fn put_init(out: &mut Vec<u8>, tracks: &[TrackConfig]) {
     put_file_type(out, tracks);
+    put_init_movie(out, tracks);
+}
+
+/// Appends the movie box of an initialisation segment alone.
+pub fn put_init_movie(out: &mut Vec<u8>, tracks: &[TrackConfig]) {
     put_box(out, b"moov", |out| {
         put_movie_header(out, 0);
         for track in tracks {
-            put_track(out, track, 0, put_empty_tables);
+            put_track(out, track, Extent::default(), put_empty_tables);
         }
         put_box(out, b"mvex", |out| {
             for track in tracks {
@@ -65,21 +70,34 @@ pub fn put_movie_header(out: &mut Vec<u8>, duration_ms: u32) {
     });
 }
 
-/// Appends a track; `tables` writes where its samples are (stts to stco), the duration is in milliseconds.
-pub fn put_track(out: &mut Vec<u8>, track: &TrackConfig, duration_ms: u32, tables: impl FnOnce(&mut Vec<u8>)) {
+/// When a track begins and how long it is; all zero in a fragmented file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// From the beginning of the movie to that of the track, milliseconds.
+    pub delay_ms: u32,
+    /// How long the track is, ticks.
+    pub ticks: u64,
+}
+
+impl Extent {
+    fn duration_ms(self, track: &TrackConfig) -> u32 {
+        let ms = self.ticks.saturating_mul(1000) / u64::from(track.timescale.max(1));
+        u32::try_from(ms).unwrap_or(u32::MAX)
+    }
+
+    /// Where the track ends in the movie, milliseconds.
+    pub fn end_ms(self, track: &TrackConfig) -> u32 {
+        self.delay_ms.saturating_add(self.duration_ms(track))
+    }
+}
+
+/// Appends a track; `tables` writes where its samples are (stts to stco).
+pub fn put_track(out: &mut Vec<u8>, track: &TrackConfig, extent: Extent, tables: impl FnOnce(&mut Vec<u8>)) {
     put_box(out, b"trak", |out| {
-        put_track_header(out, track, duration_ms);
+        put_track_header(out, track, extent.end_ms(track));
+        put_edits(out, extent.delay_ms, extent.duration_ms(track));
         put_box(out, b"mdia", |out| {
-            put_full_box(out, b"mdhd", 0, 0, |out| {
-                out.put_u32(0);
-                out.put_u32(0);
-                out.put_u32(track.timescale);
-                let ticks = u64::from(duration_ms) * u64::from(track.timescale) / 1000;
-                out.put_u32(u32::try_from(ticks).unwrap_or(u32::MAX));
-                // The language is not told: "und", five bits a letter.
-                out.put_u16(0x55c4);
-                out.put_u16(0);
-            });
+            put_media_header(out, track.timescale, extent.ticks);
             let (handler, name): (&[u8; 4], &[u8]) = match track.shape {
                 Shape::Video { .. } => (b"vide", b"VideoHandler\0"),
                 Shape::Audio { .. } => (b"soun", b"SoundHandler\0"),
@@ -101,6 +119,45 @@ pub fn put_track(out: &mut Vec<u8>, track: &TrackConfig, duration_ms: u32, table
                     tables(out);
                 });
             });
+        });
+    });
+}
+
+fn put_media_header(out: &mut Vec<u8>, timescale: u32, ticks: u64) {
+    // At 90 kHz, 32 bits are 13 hours.
+    let is_long = u32::try_from(ticks).is_err();
+    put_full_box(out, b"mdhd", u8::from(is_long), 0, |out| {
+        let mut put = |value: u64| match is_long {
+            true => out.put_u64(value),
+            false => out.put_u32(value as u32),
+        };
+        put(0);
+        put(0);
+        out.put_u32(timescale);
+        match is_long {
+            true => out.put_u64(ticks),
+            false => out.put_u32(ticks as u32),
+        }
+        // The language is not told: "und", five bits a letter.
+        out.put_u16(0x55c4);
+        out.put_u16(0);
+    });
+}
+
+/// A track that begins later than the movie is shown nothing of until then.
+fn put_edits(out: &mut Vec<u8>, delay_ms: u32, duration_ms: u32) {
+    if delay_ms == 0 {
+        return;
+    }
+    put_box(out, b"edts", |out| {
+        put_full_box(out, b"elst", 0, 0, |out| {
+            out.put_u32(2);
+            // Nothing, then all of it at its own speed.
+            for (duration_ms, media_time) in [(delay_ms, u32::MAX), (duration_ms, 0)] {
+                out.put_u32(duration_ms);
+                out.put_u32(media_time);
+                out.put_u32(0x1_0000);
+            }
         });
     });
 }

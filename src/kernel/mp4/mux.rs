@@ -147,6 +147,13 @@ impl Gathered {
     }
 }
 
+impl VideoTrack {
+    /// Whether it is known what the pictures are like; a header that leaves their size open tells too little.
+    fn is_known(&self) -> bool {
+        self.format.as_ref().is_some_and(|format| format.config().is_some())
+    }
+}
+
 impl Muxer {
     /// A muxer that has seen nothing.
     pub fn new(options: MuxerOptions) -> Self {
@@ -407,8 +414,40 @@ impl Muxer {
         }
     }
 
+    /// Whether a message needs another initialisation segment than what came before: a file that has but one must end
+    /// before it.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn changes(&self, frame: &Frame) -> Result<bool> {
+        let (is_new, was_known) = match frame.kind {
+            Kind::Video if self.options.video => match picture_of(frame)? {
+                Some(tag) => (self.learned_video(&tag)?.is_some(), self.video.is_known()),
+                None => return Ok(false),
+            },
+            Kind::Audio if self.options.audio => match sound_of(frame)? {
+                Some(tag) => (self.learned_audio(&tag)?.is_some(), self.audio.format.is_some()),
+                None => return Ok(false),
+            },
+            _ => return Ok(false),
+        };
+        let is_empty = self.video.gathered.is_empty() && self.audio.gathered.is_empty();
+        Ok(is_new && (!self.tracks.is_empty() || (was_known && !is_empty)))
+    }
+
     /// Takes another format from a sequence header, or a size from a keyframe; what waits belongs to the old one.
     fn learn_video(&mut self, tag: &VideoTag<'_>, out: &mut Vec<u8>) -> Result<Option<Fragment>> {
+        let Some(learned) = self.learned_video(tag)? else {
+            return Ok(None);
+        };
+        let fragment = self.change(self.video.is_known(), out);
+        self.video.format = learned;
+        self.video.has_begun = false;
+        Ok(fragment)
+    }
+
+    /// What the format is by this message; `None` if that is nothing new.
+    fn learned_video(&self, tag: &VideoTag<'_>) -> Result<Option<Option<VideoFormat>>> {
         let known = self.video.format.as_ref();
         let learned = match (tag.packet_type, tag.codec) {
             (video::PacketType::SequenceStart, Some(codec)) => VideoFormat::parse(codec, tag.payload)?,
@@ -426,16 +465,22 @@ impl Muxer {
             let is_header = tag.packet_type == video::PacketType::SequenceStart;
             is_header && known.is_some_and(|known| new.is_same_header(known))
         };
-        if learned.as_ref() == known || learned.as_ref().is_some_and(repeats) {
-            return Ok(None);
-        }
-        let fragment = self.change(known.is_some(), out);
-        self.video.format = learned;
-        self.video.has_begun = false;
-        Ok(fragment)
+        let is_same = learned.as_ref() == known || learned.as_ref().is_some_and(repeats);
+        Ok((!is_same).then_some(learned))
     }
 
     fn learn_audio(&mut self, tag: &AudioTag<'_>, out: &mut Vec<u8>) -> Result<Option<Fragment>> {
+        let Some(learned) = self.learned_audio(tag)? else {
+            return Ok(None);
+        };
+        let fragment = self.change(self.audio.format.is_some(), out);
+        self.audio.format = learned;
+        self.audio.clock = SampleClock::default();
+        Ok(fragment)
+    }
+
+    /// What the format is by this message; `None` if that is nothing new.
+    fn learned_audio(&self, tag: &AudioTag<'_>) -> Result<Option<Option<AudioFormat>>> {
         let known = self.audio.format.as_ref();
         let learned = match tag.packet_type {
             audio::PacketType::SequenceStart => AudioFormat::parse(tag.codec, tag.payload)?,
@@ -448,13 +493,7 @@ impl Muxer {
             },
             _ => return Ok(None),
         };
-        if learned.as_ref() == known {
-            return Ok(None);
-        }
-        let fragment = self.change(known.is_some(), out);
-        self.audio.format = learned;
-        self.audio.clock = SampleClock::default();
-        Ok(fragment)
+        Ok((learned.as_ref() != known).then_some(learned))
     }
 
     /// Ends what the old formats hold for. A track that comes to be known before the first fragment ends nothing.

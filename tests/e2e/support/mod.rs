@@ -4,6 +4,8 @@ pub mod amf;
 pub mod browser;
 pub mod bystander;
 pub mod callbacks;
+#[cfg(feature = "tls")]
+pub mod certificate;
 pub mod clients;
 pub mod flv;
 pub mod media;

@@ -24,6 +24,7 @@ pub struct Setup {
     vhosts: String,
     default_vhost: Option<String>,
     chunk_size: Option<u32>,
+    environment: Vec<(&'static str, String)>,
     allowed_errors: Vec<&'static str>,
 }
 
@@ -52,6 +53,13 @@ impl Setup {
         self
     }
 
+    /// A variable for the server's environment.
+    #[cfg(feature = "tls")]
+    pub fn environment(mut self, name: &'static str, value: &str) -> Self {
+        self.environment.push((name, value.to_owned()));
+        self
+    }
+
     /// A part of ERROR lines that this scenario brings about on purpose.
     pub fn allow_error(mut self, part: &'static str) -> Self {
         self.allowed_errors.push(part);
@@ -75,6 +83,7 @@ impl Setup {
         fs::write(&file, self.configuration(port.number())).expect("write the server's configuration");
         let mut command = Command::new(PROGRAM);
         command.arg("-c").arg(&file).current_dir(&*folder);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let mut program = Program::start("srs", &folder, &mut command);
         wait_for("the server to listen", 10, || {
             assert!(program.is_running(), "the server ended:\n{}", program.output());
@@ -199,7 +208,11 @@ impl Server {
         }
         wait_for(&format!("{count} log line(s) with {parts:?}"), 10, || {
             let log = self.log();
-            let mut fitting = log.lines().filter(|line| parts.iter().all(|part| line.contains(part)));
+            // The last line may be half written.
+            let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
+            let mut fitting = whole
+                .lines()
+                .filter(|line| parts.iter().all(|part| line.contains(part)));
             fitting.nth(count - 1).map(str::to_owned)
         })
     }

@@ -6,6 +6,9 @@ use std::time::Duration;
 use crate::app::config::scope::Scope;
 use crate::kernel::codec::{AudioCodec, VideoCodec};
 
+/// Shorter parts would cost more requests than they save time.
+const PART_MIN: Duration = Duration::from_millis(100);
+
 /// The `hls` block of a vhost.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hls {
@@ -26,7 +29,17 @@ pub struct Hls {
     /// The playlist below it.
     pub m3u8_file: String,
     /// The segments below it.
-    pub ts_file: String,
+    pub segment_file: String,
+    /// The initialisation segment below it, where segments are fragmented MP4.
+    pub init_file: String,
+    /// Whether segments are fragmented MP4 and not MPEG-TS.
+    pub use_fmp4: bool,
+    /// How long a part is to be, where players get segments in parts while they are written.
+    pub part: Option<Duration>,
+    /// Name endings of streams that are shown together with the one without.
+    pub variants: Vec<String>,
+    /// The multivariant playlist below the folder.
+    pub variants_file: String,
     /// What the playlist puts before segments; may be empty.
     pub entry_prefix: String,
     /// The sound that segments tell before it is known.
@@ -81,6 +94,8 @@ impl Hls {
     pub(crate) fn read(hls: &Scope<'_>) -> Self {
         let ratio = |name: &str| hls.text(name).parse().ok().filter(|ratio: &f64| ratio.is_finite());
         let given = |name: &str| hls.given(name).map(|given| given.text);
+        let low_latency = hls.flag("hls_low_latency");
+        let use_fmp4 = hls.flag("hls_use_fmp4") || low_latency;
         Hls {
             enabled: hls.flag("enabled"),
             fragment: hls.duration("hls_fragment"),
@@ -94,7 +109,15 @@ impl Hls {
             },
             path: hls.text("hls_path"),
             m3u8_file: hls.text("hls_m3u8_file"),
-            ts_file: hls.text("hls_ts_file"),
+            segment_file: match use_fmp4 {
+                true => hls.text("hls_fmp4_file"),
+                false => hls.text("hls_ts_file"),
+            },
+            init_file: hls.text("hls_init_file"),
+            use_fmp4,
+            variants: hls.texts("hls_variants"),
+            variants_file: hls.text("hls_variants_file"),
+            part: low_latency.then(|| hls.duration("hls_part").max(PART_MIN)),
             entry_prefix: hls.text("hls_entry_prefix"),
             // The defaults are what nearly every stream has; saying so before it is seen would promise pictures to
             // players of sound alone.

@@ -1,20 +1,18 @@
 //! The HTTP API.
 
 use std::fmt;
-use std::net::SocketAddr;
 
-use crate::app::config::Endpoint;
+use super::http_server::HttpServer;
+use super::listen::{Listen, SecureListen};
 use crate::app::config::scope::Scope;
-use crate::kernel::error::{Error, Result};
-use crate::kernel::error_code::ErrorCode;
 
 /// The `http_api` block.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpApi {
     /// Whether it runs.
     pub enabled: bool,
-    /// `listen`: where, as it was written; only an enabled API has to make sense of it.
-    pub listen: String,
+    /// `listen`: where.
+    pub listen: Listen,
     /// `crossdomain`: without effect, but told by the raw API; `http_server.crossdomain` counts.
     pub crossdomain: bool,
     /// `raw_api.enabled`: whether `/api/v1/raw` takes orders.
@@ -23,6 +21,8 @@ pub struct HttpApi {
     pub allow_reload: bool,
     /// `auth`: who may ask; `None` when everybody may.
     pub auth: Option<Credentials>,
+    /// `https`: the same behind TLS.
+    pub https: SecureListen,
 }
 
 /// A name and a password.
@@ -42,11 +42,17 @@ impl fmt::Debug for Credentials {
 }
 
 impl HttpApi {
-    pub(crate) fn read(api: &Scope<'_>) -> Self {
-        let (raw_api, auth) = (api.section("raw_api"), api.section("auth"));
+    pub(crate) fn read(api: &Scope<'_>, media: &HttpServer) -> Self {
+        let (raw_api, auth, https) = (api.section("raw_api"), api.section("auth"), api.section("https"));
+        let listen = Listen::read(api, "http_api.listen");
+        let mut secure = SecureListen::read(&https, "http_api.https", "http_api.https.listen");
+        if listen.texts == media.listen.texts && https.given("listen").is_none() {
+            // One plain port means one of TLS too.
+            secure.listen = media.https.listen.clone();
+        }
         HttpApi {
             enabled: api.flag("enabled"),
-            listen: api.text("listen"),
+            listen,
             crossdomain: api.flag("crossdomain"),
             raw_api: raw_api.flag("enabled"),
             allow_reload: raw_api.flag("allow_reload"),
@@ -54,21 +60,8 @@ impl HttpApi {
                 username: auth.text("username"),
                 password: auth.text("password"),
             }),
+            https: secure,
         }
-    }
-
-    /// The address to listen at.
-    ///
-    /// # Errors
-    /// [`ErrorCode::SocketBind`] for what is no address or a port above 65535.
-    pub fn socket_addr(&self) -> Result<SocketAddr> {
-        let endpoint = Endpoint::parse(&self.listen).map_err(|cause| {
-            Error::new(
-                ErrorCode::SocketBind,
-                format!("http_api.listen {}: {cause}", self.listen),
-            )
-        })?;
-        endpoint.socket_addr().map_err(|error| error.wrap("http_api.listen"))
     }
 }
 

@@ -1,47 +1,37 @@
 //! The HTTP server for media and files.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::app::config::Endpoint;
+use super::listen::{Listen, SecureListen};
 use crate::app::config::scope::Scope;
-use crate::kernel::error::{Error, Result};
-use crate::kernel::error_code::ErrorCode;
 
 /// The `http_server` block.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpServer {
     /// Whether it runs.
     pub enabled: bool,
-    /// `listen`: where, as it was written; only an enabled server has to make sense of it.
-    pub listen: String,
+    /// `listen`: where.
+    pub listen: Listen,
     /// `dir`: the folder behind `/`, from the working folder.
     pub dir: PathBuf,
     /// `crossdomain`: whether web pages of other sites may ask, here and at the API.
     pub crossdomain: bool,
+    /// `https`: the same behind TLS.
+    pub https: SecureListen,
 }
 
 impl HttpServer {
     pub(crate) fn read(server: &Scope<'_>) -> Self {
         HttpServer {
             enabled: server.flag("enabled"),
-            listen: server.text("listen"),
+            listen: Listen::read(server, "http_server.listen"),
             dir: server.text("dir").into(),
             crossdomain: server.flag("crossdomain"),
+            https: SecureListen::read(
+                &server.section("https"),
+                "http_server.https",
+                "http_server.https.listen",
+            ),
         }
-    }
-
-    /// The address to listen at.
-    ///
-    /// # Errors
-    /// [`ErrorCode::SocketBind`] for what is no address or a port above 65535.
-    pub fn socket_addr(&self) -> Result<SocketAddr> {
-        let endpoint = Endpoint::parse(&self.listen).map_err(|cause| {
-            Error::new(
-                ErrorCode::SocketBind,
-                format!("http_server.listen {}: {cause}", self.listen),
-            )
-        })?;
-        endpoint.socket_addr().map_err(|error| error.wrap("http_server.listen"))
     }
 }

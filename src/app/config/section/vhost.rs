@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::dash::Dash;
+use super::dvr::Dvr;
 use super::hds::Hds;
 use super::hls::Hls;
 use super::http_hooks::HttpHooks;
@@ -56,6 +57,8 @@ pub struct Vhost {
     pub hds: Rc<Hds>,
     /// Streams as HLS files.
     pub hls: Rc<Hls>,
+    /// Streams as recorded files.
+    pub dvr: Rc<Dvr>,
 }
 
 impl Vhost {
@@ -83,6 +86,7 @@ impl Vhost {
             dash: Rc::new(Dash::read(&vhost.section("dash"))),
             hds: Rc::new(Hds::read(&vhost.section("hds"))),
             hls: Rc::new(Hls::read(&vhost.section("hls"))),
+            dvr: Rc::new(Dvr::read(&vhost.section("dvr"))),
         }
     }
 }

@@ -5,8 +5,8 @@ rows! {
         "HTTP API server section";
     "http_api.enabled"                 Flag      "off"      own   restart Live "1+" built
         "Run the HTTP API";
-    "http_api.listen"                  Text      "1985"     own   restart Live "1+" built
-        "API listen endpoint" "port or ip:port; may equal http_server.listen to share a port";
+    "http_api.listen"                  List      "1985"     own   restart Live "1+" built
+        "API listen endpoint" "port, ip:port or [ipv6]:port, several allowed; may equal http_server.listen to share a port";
     "http_api.crossdomain"             Flag      "on"       own   restart Ignored "2+" built
         "CORS switch for API" "only echoed by raw API; effective switch is http_server.crossdomain";
     "http_api.raw_api"                 Block     "-"        none  restart Live "3+" built
@@ -27,36 +27,48 @@ rows! {
         "User name for basic auth" "read per connection" ["admin"];
     "http_api.auth.password"           Text      "-"        own   reload  Live "5+" built
         "Password for basic auth" "must not contain a colon" ["change-me"];
-    "http_api.https"                   OpenBlock "-"        none  restart Live "4+" unbuilt
+    "http_api.https"                   OpenBlock "-"        none  restart Live "4+" built
         "TLS listener for API";
-    "http_api.https.enabled"           Flag      "off"      own   restart Live "4+" unbuilt
+    "http_api.https.enabled"           Flag      "off"      own   restart Live "4+" built
         "Run TLS API listener" "needs http_api.enabled";
-    "http_api.https.listen"            Text      "1990"     own   restart Live "4+" unbuilt
-        "TLS API endpoint" "equals http_server.https.listen when API and HTTP share a port";
-    "http_api.https.key"               Text      "./conf/server.key" own   reload  Live "4+" unbuilt
-        "TLS private key file, PEM" "loaded per connection";
-    "http_api.https.cert"              Text      "./conf/server.crt" own   reload  Live "4+" unbuilt
-        "TLS certificate file, PEM" "loaded per connection";
+    "http_api.https.listen"            List      "1990"     own   restart Live "4+" built
+        "TLS API endpoint" "several allowed; when API and HTTP share a port, absent means that of http_server.https and another one is refused";
+    "http_api.https.key"               Text      "./conf/server.key" own   reload  Live "4+" built
+        "TLS private key file, PEM" "also PKCS#1 and SEC1; read again when it has changed";
+    "http_api.https.cert"              Text      "./conf/server.crt" own   reload  Live "4+" built
+        "TLS certificate file, PEM" "with those of the authorities between; read again when it has changed";
     "http_server"                      Block     "-"        none  restart Live "2+" built
         "HTTP media and file server section";
     "http_server.enabled"              Flag      "off"      own   restart Live "2+" built
         "Run the HTTP media server";
-    "http_server.listen"               Text      "8080"     own   restart Live "2+" built
-        "HTTP media listen endpoint" "port or ip:port";
+    "http_server.listen"               List      "8080"     own   restart Live "2+" built
+        "HTTP media listen endpoint" "port, ip:port or [ipv6]:port, several allowed";
     "http_server.dir"                  Text      "./objs/nginx/html" own   restart Live "2+" built
         "Root folder for static files" "console page is dir + /console";
     "http_server.crossdomain"          Flag      "on"       own   reload  Live "3+" built
         "Answer CORS headers and OPTIONS" "read per connection; rules API too";
-    "http_server.https"                OpenBlock "-"        none  restart Live "4+" unbuilt
+    "http_server.https"                OpenBlock "-"        none  restart Live "4+" built
         "TLS listener for HTTP media";
-    "http_server.https.enabled"        Flag      "off"      own   restart Live "4+" unbuilt
+    "http_server.https.enabled"        Flag      "off"      own   restart Live "4+" built
         "Run TLS media listener" "needs http_server.enabled";
-    "http_server.https.listen"         Text      "8088"     own   restart Live "4+" unbuilt
-        "TLS media endpoint";
-    "http_server.https.key"            Text      "./conf/server.key" own   reload  Live "4+" unbuilt
-        "TLS private key file, PEM" "loaded per connection";
-    "http_server.https.cert"           Text      "./conf/server.crt" own   reload  Live "4+" unbuilt
-        "TLS certificate file, PEM" "loaded per connection";
+    "http_server.https.listen"         List      "8088"     own   restart Live "4+" built
+        "TLS media endpoint" "several allowed";
+    "http_server.https.key"            Text      "./conf/server.key" own   reload  Live "4+" built
+        "TLS private key file, PEM" "also PKCS#1 and SEC1; read again when it has changed";
+    "http_server.https.cert"           Text      "./conf/server.crt" own   reload  Live "4+" built
+        "TLS certificate file, PEM" "with those of the authorities between; read again when it has changed";
+    "rtmps"                            Block     "-"        none  restart Live "-" built
+        "RTMP over TLS" "SRS has none";
+    "rtmps.enabled"                    Flag      "off"      own   reload  Live "-" built
+        "Run the RTMPS listener";
+    "rtmps.listen"                     List      "1443"     own   reload  Live "-" built
+        "Where RTMPS clients are awaited" "port, ip:port or [ipv6]:port, several allowed";
+    "rtmps.key"                        Text      "./conf/server.key" own   reload  Live "-" built
+        "TLS private key file, PEM" "also PKCS#1 and SEC1; read again when it has changed";
+    "rtmps.cert"                       Text      "./conf/server.crt" own   reload  Live "-" built
+        "TLS certificate file, PEM" "with those of the authorities between; read again when it has changed";
+    "tls_verify"                       Flag      "off"      own   reload  Live "-" built
+        "Refuse servers that we call over https unless the system trusts their certificates" "off, as in SRS: callbacks go to whoever answers";
     "trusted_proxies"                  List      "-"        own   reload  Live "-" built
         "Proxies in front of the HTTP servers, by address or network" "SRS has no such directive; from these, X-Forwarded-For, X-Real-IP or Forwarded tells the address of the client" ["127.0.0.1 ::1 10.0.0.0/8"];
     "exporter"                         Block     "-"        none  restart Live "5+" built

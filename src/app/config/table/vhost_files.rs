@@ -41,6 +41,20 @@ rows! {
         "Playlist name template" "vars [vhost] [app] [stream]";
     "vhost.hls.hls_ts_file"            Text      "[app]/[stream]-[seq].ts" own   reload  Live "2+" built
         "Segment name template" "time vars, [seq] [timestamp] [duration]";
+    "vhost.hls.hls_use_fmp4"           Flag      "off"      own   reload  Live "-" built
+        "Segments of fragmented MP4 instead of MPEG-TS" "for HEVC, AV1 and Opus in browsers";
+    "vhost.hls.hls_fmp4_file"          Text      "[app]/[stream]-[seq].m4s" own   reload  Live "-" built
+        "Segment name template with hls_use_fmp4" "as hls_ts_file";
+    "vhost.hls.hls_init_file"          Text      "[app]/[stream]/init.mp4" own   reload  Live "-" built
+        "Name template of the initialisation segment" "vars [vhost] [app] [stream]";
+    "vhost.hls.hls_low_latency"        Flag      "off"      own   reload  Live "-" built
+        "Low-latency HLS" "SRS has no such directive; segments are fragmented MP4; needs http_server of this server";
+    "vhost.hls.hls_part"               FractionalSeconds "0.33"     own   reload  Live "-" built
+        "Part length of low-latency HLS" "SRS has no such directive";
+    "vhost.hls.hls_variants"           List      "-"        own   reload  Live "-" built
+        "Name endings of the streams that are one thing in several qualities" "SRS has no such directive; joined in one multivariant playlist" ["_sd _ld"];
+    "vhost.hls.hls_variants_file"      Text      "[app]/[stream]_abr.m3u8" own   reload  Live "-" built
+        "Name template of the multivariant playlist" "SRS has no such directive; [stream] is the name without ending";
     "vhost.hls.hls_entry_prefix"       Text      "-"        own   reload  Live "2+" built
         "Prefix for segment URLs in playlist" ["http://cdn.example.com"];
     "vhost.hls.hls_acodec"             Text      "aac"      own   reload  Live "2+" built
@@ -87,20 +101,22 @@ rows! {
         "Span of kept fragments";
     "vhost.hds.hds_path"               Text      "./objs/nginx/html" own   reload  Live "2+" built
         "Output folder";
-    "vhost.dvr"                        Block     "-"        none  reload  Live "1+" unbuilt
+    "vhost.dvr"                        Block     "-"        none  reload  Live "1+" built
         "Recording section";
-    "vhost.dvr.enabled"                Flag      "off"      own   reload  Live "1+" unbuilt
+    "vhost.dvr.enabled"                Flag      "off"      own   reload  Live "1+" built
         "Record streams";
-    "vhost.dvr.dvr_apply"              List      "all"      none  restart Live "3+" unbuilt
+    "vhost.dvr.dvr_apply"              List      "all"      none  restart Live "3+" built
         "Streams to record: all, none, app/stream";
-    "vhost.dvr.dvr_plan"               Text      "session"  own   reload  Live "1+" unbuilt
-        "session or segment" "append removed in 3: error 3083";
-    "vhost.dvr.dvr_path"               Text      "./objs/nginx/html/[app]/[stream].[timestamp].flv" own   reload  Live "1+" unbuilt
+    "vhost.dvr.dvr_plan"               Text      "session"  own   reload  Live "1+" built
+        "session, segment or append" "append, which SRS removed in 3, goes on with an FLV file";
+    "vhost.dvr.dvr_path"               Text      "./objs/nginx/html/[app]/[stream].[timestamp].flv" own   reload  Live "1+" built
         "File name template" ".flv or .mp4, else default name added";
-    "vhost.dvr.dvr_duration"           Seconds   "30"       own   reload  Live "1+" unbuilt
+    "vhost.dvr.dvr_duration"           Seconds   "30"       own   reload  Live "1+" built
         "Segment length in segment plan";
-    "vhost.dvr.dvr_wait_keyframe"      Flag      "on"       own   reload  Live "1+" unbuilt
+    "vhost.dvr.dvr_wait_keyframe"      Flag      "on"       own   reload  Live "1+" built
         "Cut segments at keyframes";
-    "vhost.dvr.time_jitter"            Text      "full"     own   reload  Live "1+" unbuilt
+    "vhost.dvr.dvr_mp4_fragmented"     Flag      "off"      own   reload  Live "-" built
+        "Keep MP4 files in fragments" "not in SRS: bounded memory for very long files";
+    "vhost.dvr.time_jitter"            Text      "full"     own   reload  Live "1+" built
         "Timestamp correction for files" "full zero off";
 }

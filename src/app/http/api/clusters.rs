@@ -76,11 +76,11 @@ fn origin(config: &Config, vhost: String, coworker: &str) -> Origin {
         .or_else(|| Some(host_of(coworker).to_owned()).filter(|host| !host.is_empty()))
         .or_else(|| reachable_address().map(|ip| ip.to_string()))
         .unwrap_or_default();
-    let api = &config.http_api.listen;
+    let api = config.http_api.listen.first();
     let api = match api.bytes().all(|byte| byte.is_ascii_digit()) {
         true if ip.parse::<Ipv6Addr>().is_ok() => format!("[{ip}]:{api}"),
         true => format!("{ip}:{api}"),
-        false => api.clone(),
+        false => api.to_owned(),
     };
     Origin {
         ip,

@@ -3,6 +3,7 @@
 pub mod auth;
 mod clients;
 mod clusters;
+mod dvr;
 mod index;
 pub mod json;
 mod node;
@@ -82,15 +83,14 @@ pub fn mount(router: &mut Router, port: Port) {
 
 /// Warns about an API that others could use.
 pub fn warn_if_open(api: &HttpApi) {
-    let Ok(address) = api.socket_addr() else {
-        return;
-    };
-    match &api.auth {
-        None if !address.ip().is_loopback() => log::warn!(
+    let addresses = api.listen.addresses().unwrap_or_default();
+    let open = addresses.into_iter().find(|address| !address.ip().is_loopback());
+    match (&api.auth, open) {
+        (None, Some(address)) => log::warn!(
             "http_api listens at {address} without http_api.auth: whoever reaches it reads the statistics and cuts \
              clients off"
         ),
-        Some(wanted) if wanted.username.is_empty() || wanted.password.is_empty() => {
+        (Some(wanted), _) if wanted.username.is_empty() || wanted.password.is_empty() => {
             log::warn!("http_api.auth is enabled without username and password: nobody can use the API")
         }
         _ => {}

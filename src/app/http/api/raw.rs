@@ -67,7 +67,7 @@ fn about(api: &HttpApi) -> Answer {
         code: 0,
         http_api: Api {
             enabled: api.enabled,
-            listen: &api.listen,
+            listen: api.listen.first(),
             crossdomain: api.crossdomain,
             raw_api: RawApi {
                 enabled: api.raw_api,

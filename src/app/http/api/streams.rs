@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::vhosts::Kbps;
-use super::{Answer, Call};
+use super::{Answer, Call, dvr};
 use crate::app::stat::host::wall_ms;
 use crate::app::stat::{AudioInfo, Stream, VideoInfo};
 use crate::kernel::error_code::ErrorCode;
@@ -112,8 +112,11 @@ struct One<'a> {
     stream: StreamEntry<'a>,
 }
 
-/// `/api/v1/streams/` and `/api/v1/streams/ID`.
+/// `/api/v1/streams/`, `/api/v1/streams/ID` and `/api/v1/streams/ID/dvr`.
 pub fn answer(call: &Call<'_>) -> Answer {
+    if let Some(id) = call.id.strip_suffix("/dvr") {
+        return dvr::answer(call, id);
+    }
     if call.method != Method::Get {
         return Answer::Status(Status::METHOD_NOT_ALLOWED);
     }

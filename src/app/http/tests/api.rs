@@ -64,7 +64,7 @@ fn with_api(label: &'static str, directives: &'static str, test: impl FnOnce(&Si
         let text = format!("http_server {{ dir DIR; }} http_api {{ {directives} }}");
         let mut site = Site::new(label, "127.0.0.1:0", &text);
         let accepting = site.server.clone();
-        let accept = move |stream, peer| accepting.admit("http", stream, peer, conn::serve_api);
+        let accept = move |stream, peer| accepting.admit(Door::plain("http", conn::serve_api), stream, peer);
         site.listener = Listener::open("test", "127.0.0.1:0".parse().unwrap(), accept).unwrap();
         test(&site);
     };

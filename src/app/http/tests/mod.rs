@@ -16,7 +16,7 @@ use super::{Timeouts, conn};
 use crate::app::config::Origin;
 use crate::app::identity::Identity;
 use crate::app::listener::Listener;
-use crate::app::server::Server;
+use crate::app::server::{Door, Server};
 use crate::core::clock::Moment;
 use crate::core::runtime::run;
 use crate::core::tcp::TcpStream;
@@ -63,7 +63,7 @@ impl Site {
         server.http.timeouts.set(SHORT);
         super::open(&server).unwrap();
         let accepting = server.clone();
-        let accept = move |stream, peer| accepting.admit("http", stream, peer, conn::serve);
+        let accept = move |stream, peer| accepting.admit(Door::plain("http", conn::serve), stream, peer);
         let listener = Listener::open("test", address.parse().unwrap(), accept).unwrap();
         Site {
             server,

@@ -5,6 +5,7 @@ use std::fs;
 use super::{Answer, Client, Site, with_site};
 use crate::app::http::conn;
 use crate::app::listener::Listener;
+use crate::app::server::Door;
 use crate::core::runtime::run;
 
 fn assert_is_ours(answer: &Answer, title: &str) {
@@ -155,7 +156,7 @@ fn the_console_is_on_the_port_of_the_api_too() {
     run(|| {
         let site = Site::files("pages-api");
         let accepting = site.server.clone();
-        let accept = move |stream, peer| accepting.admit("http", stream, peer, conn::serve_api);
+        let accept = move |stream, peer| accepting.admit(Door::plain("http", conn::serve_api), stream, peer);
         let listener = Listener::open("test", "127.0.0.1:0".parse().unwrap(), accept).unwrap();
         let get = |path: &str| {
             let mut client = Client::connect(listener.address);

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::{AudioConsumer, Delivery, FlvConsumer, MergedWrite, Publication, Source, Tracks};
 use crate::app::config::section::play::{Play, TimeJitter};
+use crate::app::stream::Stream;
 use crate::core::clock::Moment;
 use crate::core::coroutine::{self, spawn};
 use crate::core::limits::SOURCE_JOURNAL_BYTES;
@@ -83,7 +84,7 @@ fn socket_pair() -> (TcpStream, TcpStream) {
 /// A player on a socket of its own, and the decoder behind it.
 struct Player {
     client: TcpStream,
-    server: Rc<TcpStream>,
+    server: Rc<Stream>,
     delivery: Rc<Delivery>,
     decoder: Decoder,
     input: BytesMut,
@@ -96,7 +97,7 @@ impl Player {
 
     fn join_merged(source: &Rc<Source>, merged: MergedWrite) -> Self {
         let (client, server) = socket_pair();
-        let server = Rc::new(server);
+        let server = Rc::new(Stream::from(server));
         let delivery = Delivery::join(source, CHUNK, &server, merged, true);
         client.set_read_timeout(Some(Duration::from_millis(300)));
         let mut decoder = Decoder::new();
