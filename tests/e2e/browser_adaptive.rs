@@ -1,4 +1,4 @@
-//! HLS and DASH in Chromium with the libraries that sites use: hls.js and dash.js.
+//! HLS in Chromium: with hls.js, which sites play it with, and by the browser itself.
 
 use std::fs;
 
@@ -34,11 +34,6 @@ const HLS: &str = "window.player = new Hls({ lowLatencyMode: LOW });\n\
      player.attachMedia(video);\n\
      video.play();";
 
-const DASH: &str = "window.player = dashjs.MediaPlayer().create();\n\
-     player.updateSettings({ streaming: { utcSynchronization: { enabled: false } } });\n\
-     player.on('error', event => problems.push(JSON.stringify(event.error?.message)));\n\
-     player.initialize(video, '/live/s.mpd', true);";
-
 fn hls(directives: &str, is_low: bool) -> Site {
     let block = format!("hls {{ enabled on; hls_path ./html; {directives} }}");
     site(&block, "hls.min.js", &HLS.replace("LOW", &is_low.to_string()))
@@ -64,6 +59,18 @@ fn hls_js_plays_with_and_without_sessions() {
         let _publisher = site.publish(Sample::H264Aac, "s");
         wait_for_file(&site, "s-1.ts");
         assert_plays(&site);
+        let segments =
+            "performance.getEntriesByType('resource').map(entry => entry.name).filter(name => name.includes('.ts'))";
+        let with_id = format!(
+            "{segments}.length > 0 && {segments}.every(name => name.includes('hls_ctx=') === {})",
+            ctx == "on"
+        );
+        assert_eq!(
+            site.browser.eval(&with_id),
+            json!(true),
+            "hls_ctx {ctx}: {}",
+            site.browser.eval(segments)
+        );
     }
 }
 
@@ -111,6 +118,9 @@ fn hls_js_plays_with_low_latency() {
     );
 }
 
+/// Chromium 156 gives up for good (`DEMUXER_ERROR_COULD_NOT_PARSE`) on a live playlist that lists fewer than three
+/// segments when it comes, whoever wrote it and however long they are: it takes them all, asks for the playlist again,
+/// finds nothing new, and calls that a stream without data.
 #[test]
 fn the_browser_itself_plays_hls() {
     for directives in ["", "hls_use_fmp4 on;"] {
@@ -119,8 +129,11 @@ fn the_browser_itself_plays_hls() {
                     <video muted autoplay src=/live/s.m3u8></video>";
         fs::write(site.server.file("html/native.html"), page).expect("write the page");
         let _publisher = site.publish(Sample::H264Aac, "s");
-        let suffix = if directives.is_empty() { "ts" } else { "m4s" };
-        wait_for_file(&site, &format!("s-2.{suffix}"));
+        let list = site.server.file("html/live/s.m3u8");
+        wait_for("three segments", 20, || {
+            let text = fs::read_to_string(&list).unwrap_or_default();
+            (text.matches("#EXTINF").count() >= 3).then_some(())
+        });
         site.browser.open(&site.url("/native.html"));
         site.assert_plays(3.0);
     }
@@ -152,17 +165,4 @@ fn hls_js_chooses_among_variants() {
         .lines()
         .filter(|line| line.contains("HLS session") && line.contains("begins"));
     assert_eq!(begun.count(), 1, "one player, whatever it chooses");
-}
-
-#[test]
-fn dash_js_plays() {
-    let site = site(
-        "dash { enabled on; dash_path ./html; dash_fragment 2; dash_update_period 2; }",
-        "dash.all.min.js",
-        DASH,
-    );
-    let _publisher = site.publish(Sample::H264Aac, "s");
-    wait_for_file(&site, "s/video-1.m4s");
-    wait_for_file(&site, "s.mpd");
-    assert_plays(&site);
 }

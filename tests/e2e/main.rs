@@ -9,8 +9,8 @@ mod support;
 
 mod browser_adaptive;
 mod browser_console;
+mod browser_dash;
 mod browser_hls;
-mod browser_hls_dash;
 mod browser_mp4;
 mod browser_mpegts;
 mod browser_player;
