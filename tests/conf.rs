@@ -61,6 +61,15 @@ fn every_sample_passes_the_test_without_a_warning() {
         let (_, verdict) = report.lines.last().unwrap();
         match name.as_str() {
             "full.conf" | "include.vhost.conf" => assert_eq!(report.status, 255, "{name}"),
+            "https.conf" | "rtmps.conf" if cfg!(not(feature = "tls")) => {
+                let lines = format!("{:?}", report.lines);
+                assert!(
+                    lines.contains("https.enabled is on") || lines.contains("rtmps.enabled is on"),
+                    "{name}: {lines}"
+                );
+                assert!(lines.contains("without the feature tls"), "{name}: {lines}");
+                assert_eq!(report.status, 255, "{name}");
+            }
             _ => {
                 assert_eq!(report.lines.len(), 1, "{name}: {:?}", report.lines);
                 assert_eq!(*verdict, format!("config file conf/{name} test is successful"));

@@ -120,9 +120,23 @@ fn program() -> String {
     std::env::args().next().unwrap_or_else(|| "srs".to_owned())
 }
 
+/// The parts that a build may leave out, and whether this one has them.
+pub const OPTIONAL_PARTS: [(&str, bool); 4] = [
+    ("tls", cfg!(feature = "tls")),
+    ("rtc", cfg!(feature = "rtc")),
+    ("srt", cfg!(feature = "srt")),
+    ("gb28181", cfg!(feature = "gb28181")),
+];
+
 /// The usage text.
 pub fn help() -> String {
     let program = program();
+    let parts: Vec<&str> = OPTIONAL_PARTS.iter().filter(|part| part.1).map(|part| part.0).collect();
+    let parts = if parts.is_empty() {
+        "no optional parts".to_owned()
+    } else {
+        parts.join(" ")
+    };
     format!(
         "{SIGNATURE}, a live media server; this is srs-may {}, MIT licence.\n\
          Usage: {program} <-h?vVgGe>|<[-t] -c FILE>\n\
@@ -133,6 +147,7 @@ pub fn help() -> String {
          \x20 -t                  Test the configuration file and exit\n\
          \x20 -e                  Take the configuration from the environment only\n\
          \x20 -c FILE             The configuration file\n\
+         Built with: {parts}\n\
          For example:\n\
          \x20 {program} -v\n\
          \x20 {program} -t -c conf/srs.conf\n\

@@ -107,10 +107,14 @@ impl Error {
         &self.inner.frames[0].message
     }
 
-    /// One line: `code=N(Short) : outermost : … : innermost`.
+    /// One line: `code=N(Short) : outermost : … : innermost`, and what the operating system said.
     pub fn summary(&self) -> String {
         let mut text = format!("code={}({})", self.code().number(), self.code().short());
         self.write_messages(&mut text);
+        if self.errno() != 0 {
+            // Writing to a String cannot fail.
+            let _ = write!(text, ": {}", errno_text(self.errno()));
+        }
         text
     }
 

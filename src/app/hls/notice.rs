@@ -23,7 +23,7 @@ pub fn tell(publisher: &Publisher, caller: &Rc<Caller>, settings: &Hls, playlist
         seq_no: segment.number,
     };
     caller.tell(Event::Hls, &publisher.subject, Details::Segment(details));
-    caller.notify_segment(&publisher.subject, &segment.uri);
+    caller.notify_segment(&publisher.subject, &segment.uri, settings.nb_notify as usize);
 }
 
 /// Whether a segment's URI names a server.

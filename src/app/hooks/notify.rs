@@ -9,8 +9,9 @@ use crate::kernel::log::printable;
 use crate::protocol::rtmp::url::StreamUrl;
 
 impl Caller {
-    /// Has the vhost's caches fetch a segment that the playlist lists as `uri`; nobody waits for that.
-    pub fn notify_segment(&self, subject: &Subject, uri: &str) {
+    /// Has the vhost's caches fetch a segment that the playlist lists as `uri`; nobody waits for that. Of each answer's
+    /// body so many bytes are read.
+    pub fn notify_segment(&self, subject: &Subject, uri: &str, answer_bytes: usize) {
         let Some(server) = self.server.upgrade() else {
             return;
         };
@@ -29,7 +30,7 @@ impl Caller {
         let trust = server.trust.clone();
         let (timeouts, member) = (server.hooks.timeouts.get(), server.hooks.notices.enter());
         let body = move || {
-            urls.iter().for_each(|url| warm(&trust, url, timeouts));
+            urls.iter().for_each(|url| warm(&trust, url, answer_bytes, timeouts));
             drop(member);
         };
         if let Err(error) = coroutine::spawn_with("on_hls_notify", coroutine::STACK_BYTES, body) {
@@ -38,10 +39,10 @@ impl Caller {
     }
 }
 
-fn warm(trust: &Trust, url: &str, timeouts: Timeouts) {
+fn warm(trust: &Trust, url: &str, answer_bytes: usize, timeouts: Timeouts) {
     let name = printable(url);
-    match client::fetch(trust, "GET", url, b"", timeouts) {
-        Ok(answer) => log::debug!("http hook on_hls_notify {name} answers {}", answer.status),
+    match client::fetch_start(trust, url, answer_bytes, timeouts) {
+        Ok(()) => log::debug!("http hook on_hls_notify {name} ok"),
         Err(error) => log::warn!("http hook on_hls_notify {name} is ignored: {}", error.summary()),
     }
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::json::Data;
 use super::{Answer, Call};
-use crate::app::cli::VERSION;
+use crate::app::cli::{self, VERSION};
 use crate::app::config::directive;
 use crate::app::stat::host::date;
 
@@ -106,13 +106,7 @@ struct Flags {
 pub fn features(call: &Call<'_>) -> Answer {
     let can = |path: &str| directive::row(path).is_some_and(|row| row.built);
     let built = call.server.stat.host.process.built;
-    let options = [
-        ("tls", cfg!(feature = "tls")),
-        ("rtc", cfg!(feature = "rtc")),
-        ("srt", cfg!(feature = "srt")),
-        ("gb28181", cfg!(feature = "gb28181")),
-    ];
-    let options: String = options
+    let options: String = cli::OPTIONAL_PARTS
         .iter()
         .map(|(name, is_on)| format!(" --{name}={}", if *is_on { "on" } else { "off" }))
         .collect();
@@ -123,7 +117,7 @@ pub fn features(call: &Call<'_>) -> Answer {
             build: date(built),
             build2: built.to_string(),
             features: Flags {
-                ssl: can("http_api.https.enabled"),
+                ssl: cfg!(feature = "tls"),
                 hls: can("vhost.hls.enabled"),
                 hds: can("vhost.hds.enabled"),
                 callback: can("vhost.http_hooks.enabled"),
