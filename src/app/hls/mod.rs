@@ -59,11 +59,15 @@ impl HlsStreams {
         Some(Box::new(recorder))
     }
 
-    /// Writes the multivariant playlist of a stream and those that are shown with it, if the settings join some. Yields.
-    ///
-    /// # Errors
-    /// What the disk does.
-    pub fn write_variants(&self, stream: &Stream) -> Result<()> {
+    /// Writes the multivariant playlist of a stream and those that are shown with it, if the settings join some. A
+    /// failure is a warning: the stream itself plays. Yields.
+    pub fn refresh_variants(&self, stream: &Stream) {
+        if let Err(error) = self.write_variants(stream) {
+            log::warn!("the multivariant playlist is old, {}", error.summary());
+        }
+    }
+
+    fn write_variants(&self, stream: &Stream) -> Result<()> {
         let settings = stream.settings();
         let group = variants::group(&settings, stream.url());
         let Some(base) = group.first() else {
@@ -88,7 +92,9 @@ impl HlsStreams {
         if listed.is_empty() {
             return stream.remove(path);
         }
-        stream::write_file(&path, variants::playlist(&listed).as_bytes())
+        // Each member has a temporary name of its own, as several may write at once.
+        let temporary = format!("{path}.{}.temp", stream.url().stream.replace('/', "-"));
+        stream::write_file_by(&temporary, &path, variants::playlist(&listed).as_bytes())
     }
 
     /// Deletes the files of streams that nobody has published for `hls_dispose`. Yields.
@@ -114,9 +120,7 @@ impl HlsStreams {
 
     fn dispose(&self, stream: &Stream) {
         stream.dispose();
-        if let Err(error) = self.write_variants(stream) {
-            log::warn!("{}", error.summary());
-        }
+        self.refresh_variants(stream);
     }
 
     fn take_if(&self, wanted: impl Fn(&Stream) -> bool) -> Vec<Rc<Stream>> {

@@ -357,9 +357,14 @@ impl Stream {
     }
 }
 
-pub(super) fn write_file(path: &str, content: &[u8]) -> Result<()> {
+fn write_file(path: &str, content: &[u8]) -> Result<()> {
+    write_file_by(&format!("{path}.temp"), path, content)
+}
+
+/// Writes a file under a temporary name first.
+pub(super) fn write_file_by(temporary: &str, path: &str, content: &[u8]) -> Result<()> {
     let failed = || format!("HLS file {path} cannot be written");
-    let mut output = Output::create(format!("{path}.temp")).io_wrap(ErrorCode::HlsOpenFile, failed)?;
+    let mut output = Output::create(temporary).io_wrap(ErrorCode::HlsOpenFile, failed)?;
     output
         .write(content)
         .and_then(|()| output.finish(path))
