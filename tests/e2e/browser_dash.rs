@@ -13,7 +13,7 @@ use crate::support::wait::wait_for;
 
 /// A site with DASH that has dash.js in this folder.
 fn site(folder: &str) -> Site {
-    let dash = "dash { enabled on; dash_path ./html; dash_fragment 1; dash_update_period 1; }";
+    let dash = "dash { enabled on; dash_path ./html; dash_fragment 2; dash_update_period 2; dash_window_size 10; }";
     let site = Site::with(Setup::default().vhost(dash));
     let folder = site.server.file(folder);
     fs::create_dir_all(&folder).expect("create a folder of the site");
