@@ -51,6 +51,8 @@ pub struct Stream {
     inits: RefCell<Vec<String>>,
     shelf: Shelf,
     low: RefCell<Option<LowLatency>>,
+    /// The part that is announced.
+    hint: RefCell<Option<String>>,
     /// The playlist of low-latency HLS has got more.
     pub grown: Condition,
     this: Weak<Stream>,
@@ -74,6 +76,7 @@ impl Stream {
             inits: RefCell::default(),
             shelf,
             low: RefCell::default(),
+            hint: RefCell::default(),
             grown: Condition::new(),
             this: this.clone(),
         })
@@ -240,13 +243,16 @@ impl Stream {
     /// Deletes all its files; numbers go on. Yields.
     pub fn dispose(&self) {
         let segments = std::mem::take(&mut *self.window.borrow_mut());
-        let files: Vec<String> = segments.segments().map(|segment| segment.file.clone()).collect();
+        let mut files: Vec<String> = segments.segments().map(|segment| segment.file.clone()).collect();
         let playlist = self.playlist.take();
         if playlist.is_some() {
             log::info!("HLS files of {} are deleted", self.url.stream_url());
         }
-        let files = files.into_iter().chain(self.inits.take());
-        self.init.take();
+        // What is published goes on with the one it has.
+        if !self.is_live.get() {
+            files.extend(self.inits.take());
+            self.init.take();
+        }
         // The playlist first: no player is to find segments in it that are gone.
         self.delete(playlist.into_iter().chain(files));
         // Fails when the disk hangs, and then nothing can be done.
@@ -277,9 +283,9 @@ impl Stream {
     pub fn end_parts(&self) {
         let Some(low) = self.low.take() else { return };
         low.names().for_each(|name| self.take_down(name));
-        low.next_name(&self.window.borrow())
-            .into_iter()
-            .for_each(|name| self.take_down(&name));
+        if let Some(hint) = self.hint.take() {
+            self.take_down(&hint);
+        }
         if let Ok(name) = self.playlist_name() {
             self.shelf.remove(&self.url.vhost, &name);
         }
@@ -307,6 +313,7 @@ impl Stream {
             )
         };
         if let Some(part) = added {
+            self.hint.borrow_mut().take_if(|hint| *hint == part.name);
             let path = self.beside_playlist(&part.name);
             self.shelf.put(&self.url.vhost, &path, Item::Part(part.bytes));
         }
@@ -319,6 +326,11 @@ impl Stream {
             Some(low) => low.next_name(&self.window.borrow()),
             None => return,
         };
+        let before = self.hint.replace(next.clone());
+        if let Some(name) = before.filter(|name| Some(name) != next.as_ref()) {
+            // Its segment ended without it.
+            self.take_down(&name);
+        }
         if let Some(name) = next {
             let path = self.beside_playlist(&name);
             self.shelf.put(&self.url.vhost, &path, Item::Coming(self.this.clone()));
