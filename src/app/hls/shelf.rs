@@ -29,6 +29,12 @@ impl Shelf {
         self.0.borrow().get(&key(vhost, path)).cloned()
     }
 
+    /// How much there is.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+
     /// Puts something there.
     pub fn put(&self, vhost: &str, path: &str, item: Item) {
         self.0.borrow_mut().insert(key(vhost, path), item);

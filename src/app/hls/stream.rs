@@ -382,3 +382,73 @@ pub(super) fn write_file_by(temporary: &str, path: &str, content: &[u8]) -> Resu
         .and_then(|()| output.finish(path))
         .io_wrap(ErrorCode::HlsWriteFile, failed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::config::{Config, Host, LoadOptions};
+    use crate::core::runtime::run;
+
+    const CONFIG: &[u8] = b"listen 1935; vhost v { hls { enabled on; hls_low_latency on; hls_path PATH; } }";
+
+    fn stream(folder: &std::path::Path) -> (Rc<Stream>, Shelf) {
+        let text = String::from_utf8_lossy(CONFIG).replace("PATH", &folder.display().to_string());
+        let loaded = Config::load(&LoadOptions {
+            path: Some("srs.conf".into()),
+            env_only: false,
+            env: &|_| None,
+            host: Host::detect(),
+            read_file: &|_| Ok(text.clone().into_bytes()),
+        });
+        let vhost = loaded.unwrap().config.vhost("v").unwrap();
+        let mut url = StreamUrl::parse("rtmp://h/live", "s").unwrap();
+        url.vhost = "v".into();
+        let shelf = Shelf::default();
+        (Stream::new(url, vhost.hls.clone(), shelf.clone()), shelf)
+    }
+
+    #[test]
+    fn what_was_announced_and_never_came_is_taken_down() {
+        run(|| {
+            let folder = std::env::temp_dir().join(format!("srs-hls-{}", std::process::id()));
+            let (stream, shelf) = stream(&folder);
+            stream.serve_parts().unwrap();
+            let fragment = Fragment {
+                init: 1,
+                independent: true,
+                start_ms: 0,
+                duration_ms: 300,
+            };
+            for number in 0..20 {
+                stream.begin_parts(&Plan {
+                    number,
+                    opened: Opened::now(true),
+                    timestamp: None,
+                    begin_ms: 0,
+                    discontinuity: false,
+                    key: None,
+                    map: None,
+                });
+                stream.add_part(b"part", &fragment);
+                let complete = Segment {
+                    number,
+                    uri: format!("s-{number}.m4s"),
+                    file: format!("s-{number}.m4s"),
+                    duration_ms: 2000,
+                    bytes: 4,
+                    discontinuity: false,
+                    key: None,
+                    map: None,
+                    date_ms: 0,
+                };
+                stream.publish(complete).unwrap();
+            }
+            // The playlist, the parts of the newest segments, and the one that comes next.
+            assert_eq!(shelf.len(), 6);
+            stream.end_parts();
+            assert_eq!(shelf.len(), 0);
+            std::fs::remove_dir_all(&folder).unwrap();
+        })
+        .unwrap();
+    }
+}
