@@ -1,5 +1,6 @@
 //! MPEG-DASH: live streams as files that any web server can serve. See `docs/dash.md`.
 
+mod clock;
 pub mod growing;
 mod mpd;
 mod recorder;

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::clock::Clock;
 use super::growing::Shelf;
 use super::stream::Stream;
 use super::track::{Early, Folder, Progress, TrackWriter};
@@ -19,8 +20,7 @@ const LATENCY: Duration = Duration::from_millis(300);
 pub struct DashRecorder {
     stream: Rc<Stream>,
     tracks: Vec<TrackWriter>,
-    /// What is added to the publisher's time stamps, milliseconds modulo 2^32.
-    shift: Option<u32>,
+    clock: Clock,
 }
 
 impl DashRecorder {
@@ -46,7 +46,7 @@ impl DashRecorder {
         Ok(DashRecorder {
             tracks: vec![writer(Kind::Video, "video"), writer(Kind::Audio, "audio")],
             stream,
-            shift: None,
+            clock: Clock::default(),
         })
     }
 
@@ -101,10 +101,12 @@ impl Recorder for DashRecorder {
             return Ok(());
         };
         // The stream's time began when it was published first, whatever the publisher's says.
-        let now_ms = self.stream.now_ms();
-        let shift = *self.shift.get_or_insert((now_ms as u32).wrapping_sub(frame.timestamp));
+        let (timestamp, jump) = self.clock.follow(frame.timestamp, self.stream.now_ms());
+        if let Some(jump) = jump {
+            log::warn!("DASH: the publisher's time jumps by {} ms", -jump);
+        }
         let mut frame = frame.clone();
-        frame.timestamp = frame.timestamp.wrapping_add(shift);
+        frame.timestamp = timestamp;
         let progress = self.tracks[index].take(&frame)?;
         self.settle(&self.tracks[index], progress)
     }
