@@ -72,14 +72,14 @@ impl Pusher {
     pub fn open(url: &str, options: PushOptions<'_>) -> Result<Self> {
         let target = Target::parse(url)?;
         let redirect = match target.open(options)? {
-            Opened::Pusher(pusher) => return Ok(pusher),
-            Opened::Elsewhere(redirect) => redirect,
+            Ok(pusher) => return Ok(pusher),
+            Err(redirect) => redirect,
         };
         let target = target.redirected(&redirect)?;
         log::info!("push is redirected to {}", target.place);
         match target.open(options)? {
-            Opened::Pusher(pusher) => Ok(pusher),
-            Opened::Elsewhere(redirect) => {
+            Ok(pusher) => Ok(pusher),
+            Err(redirect) => {
                 let text = format!(
                     "{} redirects once more, to {}",
                     target.place,
@@ -199,10 +199,8 @@ struct Target {
     place: String,
 }
 
-enum Opened {
-    Pusher(Pusher),
-    Elsewhere(Redirect),
-}
+/// A publisher, or where the server says that it belongs.
+type Opened = std::result::Result<Pusher, Redirect>;
 
 impl Target {
     fn parse(url: &str) -> Result<Self> {
@@ -277,7 +275,7 @@ impl Target {
         };
         client.connection().release_buffers();
         stream.set_write_timeout(Some(options.send_timeout));
-        Ok(Opened::Pusher(Pusher {
+        Ok(Ok(Pusher {
             client,
             stream: stream.clone(),
             place: self.place.clone(),
@@ -290,7 +288,7 @@ impl Target {
 
 fn refused(status: Status) -> Result<Opened> {
     match status.redirect {
-        Some(redirect) => Ok(Opened::Elsewhere(redirect)),
+        Some(redirect) => Ok(Err(redirect)),
         None => Reply::Refused(status).accepted(ErrorCode::RtmpConnect),
     }
 }
