@@ -7,6 +7,7 @@ pub mod config;
 pub mod dash;
 pub mod dial;
 pub mod dvr;
+pub mod edge;
 pub mod exporter;
 pub mod hds;
 pub mod heartbeat;

@@ -13,6 +13,7 @@ use super::config::section::vhost::Vhost;
 use super::config::{Config, Origin};
 use super::dash::DashStreams;
 use super::dvr::DvrStreams;
+use super::edge::Edges;
 use super::exporter::{self, Exporter};
 use super::hds::HdsStreams;
 use super::heartbeat;
@@ -66,6 +67,8 @@ pub struct Server {
     pub dash: DashStreams,
     /// Streams as HDS.
     pub hds: HdsStreams,
+    /// Streams of other servers.
+    pub edges: Edges,
     /// The exporter of metrics.
     pub exporter: Exporter,
     /// Streams as HLS.
@@ -155,6 +158,7 @@ impl Server {
             hooks: Hooks::default(),
             dash: DashStreams::default(),
             hds: HdsStreams::default(),
+            edges: Edges::default(),
             hls: HlsStreams::default(),
             dvr: DvrStreams::default(),
             recordings: Recordings::default(),

@@ -20,6 +20,7 @@ mod dash;
 mod disk_faults;
 mod dvr;
 mod dvr_control;
+mod edge;
 mod fuzz_corpus;
 mod gop_cache;
 mod gstreamer;

@@ -14,6 +14,7 @@ use super::recording::table::Table;
 use super::recording::{Publisher, Recorder};
 use crate::core::clock::Moment;
 use crate::kernel::error::Result;
+use crate::protocol::rtmp::url::StreamUrl;
 
 /// All streams that are, or were, written as DASH.
 #[derive(Default)]
@@ -39,6 +40,11 @@ impl DashStreams {
             .get_or_insert(url, || Stream::new(url.clone(), settings.clone()));
         stream.set_settings(settings);
         Ok(Some(Box::new(DashRecorder::new(stream, &self.shelf)?)))
+    }
+
+    /// Whether a stream has a manifest that players can fetch.
+    pub fn has_manifest(&self, url: &StreamUrl) -> bool {
+        self.streams.get(url).is_some_and(|stream| stream.has_manifest())
     }
 
     /// Deletes the files of streams that nobody has published for `dash_dispose`. Yields.

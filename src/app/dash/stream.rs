@@ -57,6 +57,11 @@ impl Stream {
         })
     }
 
+    /// Whether there is a manifest.
+    pub fn has_manifest(&self) -> bool {
+        self.manifest.borrow().is_some()
+    }
+
     /// How it is written.
     pub fn settings(&self) -> Rc<Dash> {
         self.settings.borrow().clone()

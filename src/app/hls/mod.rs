@@ -25,6 +25,7 @@ use crate::core::clock::Moment;
 use crate::core::coroutine;
 use crate::kernel::error::Result;
 use crate::kernel::error_code::ErrorCode;
+use crate::protocol::rtmp::url::StreamUrl;
 
 /// How often players that have left are looked for.
 const LOOK: Duration = Duration::from_secs(5);
@@ -51,6 +52,11 @@ impl HlsStreams {
         let config = server.config();
         let recorder = HlsRecorder::new(publisher, stream, config.process.utc_time, config.pithy_print);
         Some(Box::new(recorder))
+    }
+
+    /// Whether a stream has segments that players can fetch.
+    pub fn has_playlist(&self, url: &StreamUrl) -> bool {
+        self.streams.get(url).is_some_and(|stream| stream.has_segments())
     }
 
     /// Writes the multivariant playlist of a stream and those that are shown with it, if the settings join some. A

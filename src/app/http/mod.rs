@@ -8,6 +8,7 @@ pub mod client;
 pub mod conn;
 mod cors;
 mod dash;
+mod edge;
 pub mod exchange;
 mod flv_seek;
 mod forwarded;
@@ -208,6 +209,7 @@ fn routes(config: &Config, wanted: &[Port]) -> Result<Router> {
     };
     api::mount(&mut router, port);
     live::mount(config, &mut router)?;
+    edge::mount(config, &mut router);
     hls::mount(config, &mut router);
     dash::mount(config, &mut router);
     static_files::mount(config, &mut router);

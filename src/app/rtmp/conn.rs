@@ -5,12 +5,15 @@ use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::dialogue::OnBehalf;
 use super::request::Request;
 use super::socket::Socket;
 use super::who::Who;
-use super::{play, publish};
+use super::{play, proxy, publish};
 use crate::app::clients::Entry;
 use crate::app::config::section::security::Action;
+use crate::app::config::section::vhost::Vhost;
+use crate::app::edge;
 use crate::app::hooks::{Caller, Details, Event, Subject, Traffic};
 use crate::app::security;
 use crate::app::server::Server;
@@ -155,6 +158,14 @@ impl Conn<'_> {
             Role::Publish { .. } => Action::Publish,
             Role::Play { .. } => Action::Play,
         };
+        if subject.vhost.cluster.is_remote && subject.vhost.cluster.token_traverse {
+            let client = OnBehalf {
+                tc_url: &connect.tc_url,
+                page_url: &connect.page_url,
+                swf_url: &connect.swf_url,
+            };
+            edge::traverse(self.server, &subject.vhost, &subject.url, action, client)?;
+        }
         security::check(&subject.vhost.security, action, subject.ip)?;
         let request = Request {
             vhost: subject.vhost.clone(),
@@ -167,7 +178,7 @@ impl Conn<'_> {
             .server
             .sources
             .fetch_or_create(&request.subject.url.stream_url(), &request.vhost);
-        self.log_source(&source);
+        self.log_source(&source, &request.vhost);
         let served = self.serve_role(role, &request, &source, duration_ms);
         request.client.leave(&served);
         served
@@ -201,6 +212,14 @@ impl Conn<'_> {
     ) -> Result<()> {
         let interval = self.server.config().pithy_print;
         match role {
+            Role::Publish { kind, .. } if request.vhost.cluster.is_remote => proxy::serve(
+                &mut self.session,
+                self.stream,
+                request,
+                kind,
+                &self.server.turns.publish,
+                interval,
+            ),
             Role::Publish { kind, .. } => publish::serve(
                 &mut self.session,
                 self.stream,
@@ -252,14 +271,15 @@ impl Conn<'_> {
         }
     }
 
-    fn log_source(&self, source: &Source) {
+    fn log_source(&self, source: &Source, vhost: &Vhost) {
         let id = source.publisher().map(|id| id.to_string()).unwrap_or_default();
         log::info!(
-            "source url={}, ip={}, cache={}/{}, is_edge=0, source_id={id}",
+            "source url={}, ip={}, cache={}/{}, is_edge={}, source_id={id}",
             printable(source.url()),
             self.entry.client.ip.get(),
             u8::from(source.gop_messages() > 0),
             source.gop_messages(),
+            u8::from(vhost.cluster.is_remote),
         );
     }
 }

@@ -1,8 +1,12 @@
 //! RTMP connections: one coroutine each, from the handshake to the last byte; and those that we open, to publish elsewhere.
 
 mod conn;
+pub mod dialogue;
+mod intake;
 mod play;
+mod proxy;
 mod publish;
+pub mod pull;
 pub mod push;
 mod request;
 mod socket;

@@ -64,6 +64,10 @@ fn send(
     session.connection().release_buffers();
     // These look after each message; and to encrypt for many in a row would hold up everybody else.
     let by_courier = duration_ms.is_none() && play.send_min_interval.is_zero() && !stream.is_secure();
+    request
+        .server
+        .edges
+        .watch(&request.server, &request.vhost, &request.subject.url, source);
     let mut player = Player {
         delivery: Delivery::join(source, session.connection().chunk_size(), stream, merged, by_courier),
         stream,

@@ -3,16 +3,14 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
+use super::intake::{self, Sink};
 use super::request::Request;
 use super::socket::Socket;
-use crate::app::cli;
 use crate::app::config::section::publish::Publish;
 use crate::app::hooks::Event;
 use crate::app::pithy::{Progress, Turn};
 use crate::app::recording;
-use crate::app::source::{Publication, Source};
+use crate::app::source::Source;
 use crate::app::stat::Publishing;
 use crate::app::stream::Stream;
 use crate::core::clock::Moment;
@@ -20,11 +18,9 @@ use crate::core::coroutine;
 use crate::core::id::ContextId;
 use crate::kernel::error::{Error, Result, Wrap};
 use crate::kernel::error_code::ErrorCode;
-use crate::kernel::frame::{Frame, Kind};
-use crate::protocol::rtmp::aggregate::Aggregate;
+use crate::kernel::frame::Frame;
 use crate::protocol::rtmp::chunk::Message;
-use crate::protocol::rtmp::message::{Command, Data, StatusCode, kind};
-use crate::protocol::rtmp::metadata::Metadata;
+use crate::protocol::rtmp::message::{Command, StatusCode, kind};
 use crate::protocol::rtmp::server::{PublishEvent, PublishKind, Server as Session};
 
 /// What one read of a publisher asks for, bytes.
@@ -87,11 +83,12 @@ fn publisher(request: &Request, source: &Rc<Source>) -> recording::Publisher {
     }
 }
 
-fn take(
+/// Hands what the client publishes to `sink`. Yields.
+pub(super) fn take(
     session: &mut Session<Socket>,
     stream: &Rc<Stream>,
     request: &Request,
-    publication: Publication,
+    sink: impl Sink,
     kind: PublishKind,
     turn: &Turn,
     interval: Duration,
@@ -111,7 +108,7 @@ fn take(
         .connection()
         .set_read_size(if publish.mr { MERGED_READ_BYTES } else { READ_BYTES });
     let mut publisher = Publisher {
-        publication,
+        sink,
         publishing: request.client.publish(publish.parse_sps),
         publish,
         stream,
@@ -121,8 +118,8 @@ fn take(
     publisher.take_all(session, kind, turn, interval)
 }
 
-struct Publisher<'a> {
-    publication: Publication,
+struct Publisher<'a, S> {
+    sink: S,
     publishing: Publishing,
     publish: &'a Publish,
     stream: &'a Stream,
@@ -130,7 +127,22 @@ struct Publisher<'a> {
     progress: Progress,
 }
 
-impl Publisher<'_> {
+impl<S: Sink> Sink for Publisher<'_, S> {
+    fn push(&mut self, frame: Frame) -> Result<()> {
+        if self.messages == 0 {
+            self.stream.set_read_timeout(Some(self.publish.normal_timeout));
+        }
+        self.messages += 1;
+        self.publishing.see(&frame);
+        self.sink.push(frame)
+    }
+
+    fn request_atc(&self) {
+        self.sink.request_atc();
+    }
+}
+
+impl<S: Sink> Publisher<'_, S> {
     fn take_all(
         &mut self,
         session: &mut Session<Socket>,
@@ -148,7 +160,7 @@ impl Publisher<'_> {
                 }
                 continue;
             }
-            self.take(message)?;
+            intake::take(message, self)?;
             self.check_idle()?;
             if turn.take(interval) {
                 self.report();
@@ -167,55 +179,11 @@ impl Publisher<'_> {
         session.connection().read_message().wrap("receive publish message")
     }
 
-    fn take(&mut self, message: Message) -> Result<()> {
-        match message.kind {
-            kind::AUDIO => self.push(Frame::new(Kind::Audio, message.timestamp, message.payload)),
-            kind::VIDEO => self.push(Frame::new(Kind::Video, message.timestamp, message.payload)),
-            kind::AGGREGATE => {
-                for part in Aggregate::new(message) {
-                    self.take(part?)?;
-                }
-            }
-            data if kind::is_data(data) => self.take_data(&message),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn push(&mut self, frame: Frame) {
-        if self.messages == 0 {
-            self.stream.set_read_timeout(Some(self.publish.normal_timeout));
-        }
-        self.messages += 1;
-        self.publishing.see(&frame);
-        self.publication.push(frame);
-    }
-
-    /// Metadata is kept for players to come; other data messages pass as they are. What cannot be read is no reason to
-    /// end a publish.
-    fn take_data(&mut self, message: &Message) {
-        let data = match Data::parse(&message.payload) {
-            Ok(data) => data,
-            Err(error) => return log::debug!("data message is dropped: {}", error.summary()),
-        };
-        let payload = match Metadata::parse(&message.payload) {
-            Ok(Some(mut metadata)) => {
-                metadata.adopt(cli::SIGNATURE, cli::VERSION);
-                if metadata.properties.string("bravo_atc") == Some("true") {
-                    self.publication.request_atc();
-                }
-                metadata.encode()
-            }
-            _ => data.encode(),
-        };
-        self.push(Frame::new(Kind::Data, message.timestamp, Bytes::from(payload)));
-    }
-
     fn check_idle(&self) -> Result<()> {
         let Some(limit) = self.publish.kickoff_for_idle else {
             return Ok(());
         };
-        match self.publication.source().unwatched_since() {
+        match self.sink.unwatched_since() {
             Some(since) if Moment::now().since(since) >= limit => {
                 let text = format!("nobody has watched for {} s", limit.as_secs_f64());
                 Err(Error::new(ErrorCode::KickoffForIdle, text))

@@ -3,14 +3,11 @@
 //! One coroutine does it all: what the peer says meanwhile (acknowledgements, pings, that it has had enough) is looked
 //! at between writes, see [`Pusher::obey`].
 
-use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::who::Who;
-use crate::app::dial::{Peer, dial};
-use crate::app::http::trust::Trust;
+use super::dialogue::{Approach, Line, Session};
 use crate::app::stream::Stream;
 use crate::core::clock::Moment;
 use crate::kernel::error::{Error, Result, Wrap};
@@ -18,10 +15,8 @@ use crate::kernel::error_code::ErrorCode;
 use crate::kernel::frame::{Frame, Kind};
 use crate::kernel::log::printable;
 use crate::protocol::rtmp::chunk::{Message, id};
-use crate::protocol::rtmp::client::{Client, ConnectOptions, Reply};
-use crate::protocol::rtmp::connection::Io;
-use crate::protocol::rtmp::message::{Command, CommandName, Level, Redirect, Status, kind};
-use crate::protocol::rtmp::url::StreamUrl;
+use crate::protocol::rtmp::client::Client;
+use crate::protocol::rtmp::message::{Command, CommandName, Level, Status, kind};
 
 /// Bytes that are gathered for one write; a single message may be larger.
 const BATCH_BYTES: usize = 32 << 10;
@@ -37,25 +32,17 @@ const ON_META_DATA: &[u8] = b"\x02\x00\x0aonMetaData";
 /// How to publish.
 #[derive(Clone, Copy)]
 pub struct PushOptions<'a> {
-    /// Which servers are believed behind `rtmps://`.
-    pub trust: &'a Trust,
+    /// How to get there.
+    pub approach: Approach<'a>,
     /// The size of our chunks, bytes, from 128.
     pub chunk_size: u32,
-    /// How long finding the address, connecting and agreeing on TLS may take.
-    pub connect_timeout: Duration,
-    /// How long the peer may take from then on until it lets us publish.
-    pub dialogue_timeout: Duration,
     /// How long it may take to take anything of what we send.
     pub send_timeout: Duration,
 }
 
 /// The publisher of one stream at one server. Dropping it cuts the connection; [`Pusher::finish`] is polite.
 pub struct Pusher {
-    client: Client<Line>,
-    stream: Rc<Stream>,
-    /// For errors and logs; without parameters, which may hold secrets.
-    place: String,
-    name: String,
+    session: Session,
     stream_id: u32,
     /// Bytes of media that wait for a write.
     queued: usize,
@@ -70,34 +57,25 @@ impl Pusher {
     /// [`ErrorCode::RtmpRedirect`] when it sends us on a second time; [`ErrorCode::SocketTimeout`], and those of
     /// [`Client`].
     pub fn open(url: &str, options: PushOptions<'_>) -> Result<Self> {
-        let target = Target::parse(url)?;
-        let redirect = match target.open(options)? {
-            Ok(pusher) => return Ok(pusher),
-            Err(redirect) => redirect,
-        };
-        let target = target.redirected(&redirect)?;
-        log::info!("push is redirected to {}", target.place);
-        match target.open(options)? {
-            Ok(pusher) => Ok(pusher),
-            Err(redirect) => {
-                let text = format!(
-                    "{} redirects once more, to {}",
-                    target.place,
-                    printable(&redirect.tc_url)
-                );
-                Err(Error::new(ErrorCode::RtmpRedirect, text))
-            }
-        }
+        let publish = |client: &mut Client<Line>, name: &str| client.publish(name, options.chunk_size);
+        let (mut session, stream_id) = options.approach.open(url, "publish", publish)?;
+        session.client.connection().release_buffers();
+        session.stream.set_write_timeout(Some(options.send_timeout));
+        Ok(Pusher {
+            session,
+            stream_id,
+            queued: 0,
+        })
     }
 
     /// The connection: for byte counts, and to wait until the peer says something.
     pub fn stream(&self) -> &Rc<Stream> {
-        &self.stream
+        &self.session.stream
     }
 
     /// Where it publishes, for logs.
     pub fn place(&self) -> &str {
-        &self.place
+        &self.session.place
     }
 
     /// Sends messages in as few writes as is sensible, with their own timestamps, and then [obeys](Pusher::obey). Yields.
@@ -124,7 +102,7 @@ impl Pusher {
     /// [`crate::protocol::rtmp::connection::Connection::try_read_message`].
     pub fn obey(&mut self) -> Result<()> {
         for _ in 0..LOOK_MESSAGES {
-            let read = self.client.connection().try_read_message();
+            let read = self.session.client.connection().try_read_message();
             let Some(message) = read.wrap_with(|| self.step("look for answers"))? else {
                 break;
             };
@@ -142,14 +120,14 @@ impl Pusher {
     /// As [`Pusher::push`].
     pub fn finish(mut self) -> Result<()> {
         let deadline = Moment::after(GOODBYE);
-        self.stream.set_write_timeout(Some(GOODBYE));
-        let told = self.client.unpublish(&self.name, self.stream_id);
+        self.session.stream.set_write_timeout(Some(GOODBYE));
+        let told = self.session.client.unpublish(&self.session.name, self.stream_id);
         told.wrap_with(|| self.step("unpublish"))?;
-        let _ = self.stream.shutdown(Shutdown::Write);
+        let _ = self.session.stream.shutdown(Shutdown::Write);
         // To close while its last words are unread here would cut off ours.
         let mut scratch = [0; 512];
-        while Moment::now() < deadline && self.stream.wait_readable(deadline).unwrap_or(false) {
-            if !matches!(self.stream.try_read(&mut scratch), Ok(None | Some(1..))) {
+        while Moment::now() < deadline && self.session.stream.wait_readable(deadline).unwrap_or(false) {
+            if !matches!(self.session.stream.try_read(&mut scratch), Ok(None | Some(1..))) {
                 break;
             }
         }
@@ -163,7 +141,7 @@ impl Pusher {
             Kind::Data => (id::METADATA, kind::AMF0_DATA),
         };
         self.queued += frame.payload.len();
-        let connection = self.client.connection();
+        let connection = self.session.client.connection();
         if frame.kind == Kind::Data && frame.payload.starts_with(ON_META_DATA) {
             let payload = [SET_DATA_FRAME, &frame.payload].concat();
             return connection.queue_message(chunk_stream, kind, frame.timestamp, self.stream_id, &payload);
@@ -173,12 +151,12 @@ impl Pusher {
 
     fn flush(&mut self) -> Result<()> {
         self.queued = 0;
-        let flushed = self.client.connection().flush();
+        let flushed = self.session.client.connection().flush();
         flushed.wrap_with(|| self.step("send media"))
     }
 
     fn step(&self, step: &str) -> String {
-        format!("push to {}: {step}", self.place)
+        format!("push to {}: {step}", self.session.place)
     }
 }
 
@@ -193,161 +171,34 @@ fn objection(message: &Message) -> Option<Status> {
     status.filter(|status| status.level == Level::Error)
 }
 
-/// Where to publish.
-struct Target {
-    url: StreamUrl,
-    place: String,
-}
-
-/// A publisher, or where the server says that it belongs.
-type Opened = std::result::Result<Pusher, Redirect>;
-
-impl Target {
-    fn parse(url: &str) -> Result<Self> {
-        let url = StreamUrl::parse_whole(url)?;
-        let is_rtmp = ["rtmp", "rtmps"]
-            .iter()
-            .any(|schema| url.schema.eq_ignore_ascii_case(schema));
-        if !is_rtmp {
-            let text = format!("{}:// is not rtmp:// or rtmps://", printable(&url.schema));
-            return Err(Error::new(ErrorCode::RtmpTcUrl, text));
-        }
-        let brackets = if url.host.contains(':') { ["[", "]"] } else { ["", ""] };
-        let place = format!(
-            "{}://{}{}{}:{}/{}/{}",
-            url.schema, brackets[0], url.host, brackets[1], url.port, url.app, url.stream
-        );
-        Ok(Target {
-            place: printable(&place).to_string(),
-            url,
-        })
-    }
-
-    /// Where the server says that it is; the stream is the same unless it names another.
-    fn redirected(&self, redirect: &Redirect) -> Result<Self> {
-        let stream = self.url.outgoing_stream();
-        let whole = match &redirect.url {
-            Some(url) => url.clone(),
-            None => format!("{}/{stream}", redirect.tc_url),
-        };
-        Target::parse(&whole).wrap_with(|| format!("redirect from {}", self.place))
-    }
-
-    fn open(&self, options: PushOptions<'_>) -> Result<Opened> {
-        let is_secure = self.url.schema.eq_ignore_ascii_case("rtmps");
-        let peer = Peer {
-            what: if is_secure { "rtmps server" } else { "rtmp server" },
-            host: &self.url.host,
-            port: self.url.port,
-        };
-        let stream = dial(peer, is_secure.then_some(options.trust), options.connect_timeout)?;
-        self.converse(&stream, options)
-            .wrap_with(|| format!("publish at {}", self.place))
-    }
-
-    fn converse(&self, stream: &Rc<Stream>, options: PushOptions<'_>) -> Result<Opened> {
-        stream.set_write_timeout(Some(options.dialogue_timeout));
-        // Writes are gathered here, and each step of the dialogue is waited for.
-        let _ = stream.set_nodelay(true);
-        let mut client = Client::new(Line {
-            stream: stream.clone(),
-            deadline: Moment::after(options.dialogue_timeout),
-        });
-        // Noise of the handshake; it hides nothing.
-        let millis = (Moment::now().as_micros() / 1000) as u32;
-        let mut random = fastrand::Rng::new();
-        client
-            .handshake(millis, &mut |bytes| random.fill(bytes))
-            .wrap("shake hands")?;
-        let connect = ConnectOptions {
-            tc_url: self.url.outgoing_tc_url(),
-            app: self.url.app.clone(),
-            args: Some(Who::on(stream).args()),
-            ..ConnectOptions::default()
-        };
-        if let Reply::Refused(status) = client.connect(&connect)? {
-            return refused(status).wrap("connect");
-        }
-        let name = self.url.outgoing_stream();
-        let stream_id = match client.publish(&name, options.chunk_size)? {
-            Reply::Accepted(stream_id) => stream_id,
-            Reply::Refused(status) => return refused(status).wrap("publish"),
-        };
-        client.connection().release_buffers();
-        stream.set_write_timeout(Some(options.send_timeout));
-        Ok(Ok(Pusher {
-            client,
-            stream: stream.clone(),
-            place: self.place.clone(),
-            name,
-            stream_id,
-            queued: 0,
-        }))
-    }
-}
-
-fn refused(status: Status) -> Result<Opened> {
-    match status.redirect {
-        Some(redirect) => Ok(Err(redirect)),
-        None => Reply::Refused(status).accepted(ErrorCode::RtmpConnect),
-    }
-}
-
-/// A socket whose reads all end in time, however slowly the peer talks.
-struct Line {
-    stream: Rc<Stream>,
-    deadline: Moment,
-}
-
-impl Read for Line {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let rest = self.deadline.since(Moment::now());
-        if rest.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        self.stream.set_read_timeout(Some(rest));
-        self.stream.read(buffer)
-    }
-}
-
-impl Write for Line {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.write_all(bytes).map(|()| bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Io for Line {
-    fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        self.stream.try_read(buffer)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::http::trust::Trust;
+    use crate::app::rtmp::who::Who;
     use crate::core::coroutine::{JoinHandle, sleep, spawn};
     use crate::core::runtime::run;
     use crate::core::tcp::{ListenOptions, TcpListener};
-    use crate::protocol::rtmp::message::StatusCode;
+    use crate::protocol::rtmp::message::{Redirect, StatusCode};
     use crate::protocol::rtmp::server::{ConnectReply, ConnectRequest, PublishEvent, PublishKind, Role, Server};
 
     const SOON: Duration = Duration::from_secs(5);
 
     fn options(trust: &Trust) -> PushOptions<'_> {
         PushOptions {
-            trust,
+            approach: Approach {
+                trust,
+                connect_timeout: SOON,
+                dialogue_timeout: SOON,
+                tells_who: true,
+                client: None,
+            },
             chunk_size: 4096,
-            connect_timeout: SOON,
-            dialogue_timeout: SOON,
             send_timeout: SOON,
         }
     }
 
-    type Session = Server<super::super::socket::Socket>;
+    type Accepted = Server<super::super::socket::Socket>;
 
     /// A server for one client after the other; gives its port.
     fn listen<T: 'static>(
@@ -364,7 +215,7 @@ mod tests {
         (port, serving)
     }
 
-    fn begin(stream: &Rc<Stream>) -> (Session, ConnectRequest) {
+    fn begin(stream: &Rc<Stream>) -> (Accepted, ConnectRequest) {
         let mut session = Server::new(super::super::socket::Socket(stream.clone()));
         session.handshake(0, &mut |bytes| fastrand::fill(bytes)).unwrap();
         let request = session.read_connect().unwrap();
@@ -372,7 +223,7 @@ mod tests {
     }
 
     /// Up to where the client may send; gives the stream's name.
-    fn accept(session: &mut Session, request: &ConnectRequest, stream: &Stream) -> String {
+    fn accept(session: &mut Accepted, request: &ConnectRequest, stream: &Stream) -> String {
         let who = Who::on(stream);
         let reply = ConnectReply {
             out_ack_size: 2_500_000,
@@ -523,10 +374,8 @@ mod tests {
                     }
                 });
                 let trust = Trust::default();
-                let options = PushOptions {
-                    dialogue_timeout: Duration::from_millis(100),
-                    ..options(&trust)
-                };
+                let mut options = options(&trust);
+                options.approach.dialogue_timeout = Duration::from_millis(100);
                 let opened = Pusher::open(&format!("rtmp://127.0.0.1:{port}/live/s"), options);
                 assert_eq!(opened.err().unwrap().code(), ErrorCode::SocketTimeout);
                 serving.join().unwrap();

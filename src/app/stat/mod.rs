@@ -94,6 +94,14 @@ impl Statistics {
         }
     }
 
+    /// Marks a stream as published by what is no client: a stream that this server plays from another. As
+    /// [`Entry::publish`].
+    pub fn publish(self: &Rc<Self>, new: NewClient<'_>, parse_config: bool) -> Publishing {
+        let vhost = self.vhost_of(new.vhost);
+        let stream = self.stream_of(&new, &vhost);
+        Publishing::new(self.clone(), stream, new.id, parse_config)
+    }
+
     fn vhost_of(&self, name: &str) -> Rc<Vhost> {
         let mut vhosts = self.vhosts.borrow_mut();
         let make = || Rc::new(Vhost::new(name));
@@ -245,7 +253,12 @@ impl Entry {
     /// Marks the stream as published by this client until the result is dropped. `parse_config` is whether sequence
     /// headers are read.
     pub fn publish(&self, parse_config: bool) -> Publishing {
-        Publishing::new(self.stat.clone(), &self.client, parse_config)
+        Publishing::new(
+            self.stat.clone(),
+            self.client.stream.clone(),
+            &self.client.id,
+            parse_config,
+        )
     }
 
     /// Takes the client out, and counts an error that it ended with.

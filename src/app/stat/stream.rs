@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use super::Statistics;
-use super::client::{Client, NewClient};
+use super::client::NewClient;
 use super::media::{AudioInfo, MediaReader, VideoInfo};
 use super::traffic::Traffic;
 use super::vhost::Vhost;
@@ -98,12 +98,11 @@ pub struct Publishing {
 }
 
 impl Publishing {
-    pub(super) fn new(stat: Rc<Statistics>, client: &Client, parse_config: bool) -> Self {
-        let stream = client.stream.clone();
+    pub(super) fn new(stat: Rc<Statistics>, stream: Rc<Stream>, publisher: &str, parse_config: bool) -> Self {
         if stream.publishers.replace(stream.publishers.get() + 1) == 0 {
             stream.vhost.streams.set(stream.vhost.streams.get() + 1);
         }
-        stream.publisher.replace(Some(client.id.clone()));
+        stream.publisher.replace(Some(publisher.to_owned()));
         Publishing {
             stat,
             stream,

@@ -151,10 +151,7 @@ impl<S: Io> Client<S> {
     /// As [`Client::connect`].
     pub fn publish(&mut self, stream: &str, chunk_size: u32) -> Result<Reply<u32>> {
         self.connection.queue_control(&Control::SetChunkSize(chunk_size));
-        for name in [CommandName::ReleaseStream, CommandName::FcPublish] {
-            self.queue_call(id::CONNECTION, 0, name, vec![Value::Null, stream.into()]);
-        }
-        let stream_id = match self.create_stream()? {
+        let stream_id = match self.announce(stream)? {
             Reply::Accepted(stream_id) => stream_id,
             refused => return Ok(refused),
         };
@@ -165,6 +162,17 @@ impl<S: Io> Client<S> {
             .wait_status(&StatusCode::PublishStart)
             .wrap("wait for the answer to publish")?;
         Ok(reply.map(|()| stream_id))
+    }
+
+    /// Says that a stream is to be published, without doing it: servers that check publishers do it now.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub fn announce(&mut self, stream: &str) -> Result<Reply<u32>> {
+        for name in [CommandName::ReleaseStream, CommandName::FcPublish] {
+            self.queue_call(id::CONNECTION, 0, name, vec![Value::Null, stream.into()]);
+        }
+        self.create_stream()
     }
 
     /// Ends a publish, politely.
@@ -215,6 +223,17 @@ impl<S: Io> Client<S> {
         match self.early.take() {
             Some(message) => Ok(message),
             None => self.connection.read_message(),
+        }
+    }
+
+    /// The next message if there is one, as [`Connection::try_read_message`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn try_read_message(&mut self) -> Result<Option<Message>> {
+        match self.early.take() {
+            Some(message) => Ok(Some(message)),
+            None => self.connection.try_read_message(),
         }
     }
 

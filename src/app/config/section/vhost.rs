@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::cluster::Cluster;
 use super::dash::Dash;
 use super::dvr::Dvr;
 use super::hds::Hds;
@@ -37,6 +38,8 @@ pub struct Vhost {
     pub in_ack_size: u32,
     /// The window that we tell the peer to acknowledge our bytes by; 0 does not tell.
     pub out_ack_size: u32,
+    /// Where streams come from.
+    pub cluster: Rc<Cluster>,
     /// What players get.
     pub play: Play,
     /// What publishers must do.
@@ -76,6 +79,7 @@ impl Vhost {
             tcp_nodelay: vhost.flag("tcp_nodelay"),
             in_ack_size: vhost.size("in_ack_size"),
             out_ack_size: vhost.size("out_ack_size"),
+            cluster: Rc::new(Cluster::read(&vhost.section("cluster"))),
             play: Play::read(&vhost.section("play"), min_latency),
             publish: Publish::read(&vhost.section("publish")),
             refer: Refer::read(&vhost.section("refer")),

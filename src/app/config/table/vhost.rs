@@ -15,17 +15,17 @@ rows! {
         "Bytes after which the peer is asked to acknowledge" "0: it is not asked; new connections";
     "vhost.out_ack_size"               Int       "2500000"  own   reload  Live "3+" built
         "Window of acknowledgement that the peer is told, bytes" "0: it is not told; new connections";
-    "vhost.cluster"                    Block     "-"        none  reload  Live "3+" unbuilt
+    "vhost.cluster"                    Block     "-"        none  reload  Live "3+" built
         "Edge and origin-cluster section";
-    "vhost.cluster.mode"               Text      "local"    none  restart Live "3+" unbuilt
+    "vhost.cluster.mode"               Text      "local"    none  restart Live "3+" built
         "local or remote (edge)" "change on reload gives error 2023 and stops the server";
-    "vhost.cluster.origin"             List      "-"        none  reload  Live "3+" unbuilt
+    "vhost.cluster.origin"             List      "-"        none  reload  Live "3+" built
         "Origin servers of an edge" "host[:port], default port 1935; round robin" ["127.0.0.1:1935 localhost:1936"];
-    "vhost.cluster.token_traverse"     Flag      "off"      none  reload  Live "3+" unbuilt
+    "vhost.cluster.token_traverse"     Flag      "off"      none  reload  Live "3+" built
         "Ask origin to authorise each client";
-    "vhost.cluster.vhost"              Text      "[vhost]"  none  reload  Live "3+" unbuilt
+    "vhost.cluster.vhost"              Text      "[vhost]"  none  reload  Live "3+" built
         "Vhost used towards origin" "[vhost] is replaced";
-    "vhost.cluster.debug_srs_upnode"   Flag      "on"       none  reload  Live "3+" unbuilt
+    "vhost.cluster.debug_srs_upnode"   Flag      "on"       none  reload  Live "3+" built
         "Send own identity args to origin";
     "vhost.cluster.origin_cluster"     Flag      "off"      none  reload  Live "3+" unbuilt
         "Redirect players to peer with stream";

@@ -34,6 +34,8 @@ wire_names! {
         PlayStart = "NetStream.Play.Start",
         /// No such stream.
         PlayStreamNotFound = "NetStream.Play.StreamNotFound",
+        /// The publisher has left.
+        PlayUnpublishNotify = "NetStream.Play.UnpublishNotify",
         /// Delivery stops.
         PauseNotify = "NetStream.Pause.Notify",
         /// Delivery goes on.

@@ -1,0 +1,142 @@
+//! The edge: a vhost whose streams are other servers' (`cluster { mode remote; }`). See `docs/edge.md`.
+//!
+//! A stream is played from an origin once, however many play it here, and only while somebody does. What is published here
+//! goes to an origin, each publisher over a connection of its own, and comes back to those who play it.
+
+mod origin;
+mod pull;
+mod traverse;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use self::pull::Pull;
+pub use self::traverse::traverse;
+use super::config::section::vhost::Vhost;
+use super::pithy::Turn;
+use super::rtmp::dialogue::Approach;
+use super::rtmp::push::{PushOptions, Pusher};
+use super::server::Server;
+use super::source::Source;
+use crate::core::clock::Moment;
+use crate::core::coroutine;
+use crate::kernel::error::{Error, Result};
+use crate::kernel::error_code::ErrorCode;
+use crate::protocol::rtmp::url::StreamUrl;
+
+/// How long an origin may take for each step of a publish, before the next one is tried.
+const PUSH_STEP: Duration = Duration::from_millis(1500);
+/// How long it may take to take anything of what is published.
+const PUSH_SEND: Duration = Duration::from_secs(10);
+/// How long a stream is still played from the origin after somebody asked for it: until then he plays it.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// All streams that come from, or go to, origins.
+#[derive(Default)]
+pub struct Edges {
+    pulls: RefCell<HashMap<String, Rc<Pull>>>,
+    pushed: RefCell<HashSet<String>>,
+    /// Counts the choices of origins: each begins with the next one.
+    choices: Cell<usize>,
+    /// Whose turn it is to print.
+    turn: Turn,
+}
+
+impl Edges {
+    /// Plays a stream from an origin, if its vhost is an edge, as long as it has players here. To be called right before
+    /// one joins.
+    pub fn watch(&self, server: &Rc<Server>, vhost: &Rc<Vhost>, url: &StreamUrl, source: &Rc<Source>) {
+        self.watch_for(server, vhost, url, source, LINGER);
+    }
+
+    /// The same for players that ask for files now and then, at least once in `pause`; gives whether the vhost is an edge
+    /// and what tells of the stream's progress.
+    pub fn watch_for(
+        &self,
+        server: &Rc<Server>,
+        vhost: &Rc<Vhost>,
+        url: &StreamUrl,
+        source: &Rc<Source>,
+        pause: Duration,
+    ) -> Option<Rc<Pull>> {
+        if !vhost.cluster.is_remote {
+            return None;
+        }
+        let until = Moment::after(pause);
+        let known = self.pulls.borrow().get(source.url()).cloned();
+        if let Some(pull) = known {
+            pull.keep_until(until);
+            return Some(pull);
+        }
+        let pull = Rc::new(Pull::new(vhost.clone(), url.clone(), source.clone(), until));
+        self.pulls.borrow_mut().insert(source.url().to_owned(), pull.clone());
+        let (running, weak) = (pull.clone(), Rc::downgrade(server));
+        let body = move || {
+            running.run(&weak);
+            if let Some(server) = weak.upgrade() {
+                server.edges.pulls.borrow_mut().remove(running.source().url());
+            }
+        };
+        if let Err(error) = coroutine::spawn_with("edge pull", coroutine::STACK_BYTES, body) {
+            log::error!("edge: no memory to play {} from its origin: {error}", source.url());
+            self.pulls.borrow_mut().remove(source.url());
+        }
+        Some(pull)
+    }
+
+    /// Publishes a stream at the first origin that takes it. Yields.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StreamBusy`] when another client publishes it here; that of the last origin when none takes it;
+    /// [`ErrorCode::EdgeProxyPull`] when there is none.
+    pub fn publish(&self, server: &Rc<Server>, vhost: &Vhost, url: &StreamUrl) -> Result<Proxied> {
+        let claim = Claim::new(server, url.stream_url())?;
+        let options = PushOptions {
+            chunk_size: vhost.chunk_size,
+            send_timeout: PUSH_SEND,
+            approach: Approach {
+                trust: &server.trust,
+                connect_timeout: PUSH_STEP,
+                dialogue_timeout: PUSH_STEP * 2,
+                client: None,
+                tells_who: vhost.cluster.debug_srs_upnode,
+            },
+        };
+        let pusher = origin::first(&self.choices, &vhost.cluster, url, |url| Pusher::open(url, options))?;
+        Ok(Proxied { pusher, _claim: claim })
+    }
+}
+
+/// A stream that is published at an origin.
+pub struct Proxied {
+    /// The connection there.
+    pub pusher: Pusher,
+    _claim: Claim,
+}
+
+/// The right to publish a stream from here.
+struct Claim {
+    server: Rc<Server>,
+    key: String,
+}
+
+impl Claim {
+    fn new(server: &Rc<Server>, key: String) -> Result<Self> {
+        if !server.edges.pushed.borrow_mut().insert(key.clone()) {
+            let text = format!("stream {key} is busy, another client of this edge publishes it");
+            return Err(Error::new(ErrorCode::StreamBusy, text));
+        }
+        Ok(Claim {
+            server: server.clone(),
+            key,
+        })
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.server.edges.pushed.borrow_mut().remove(&self.key);
+    }
+}

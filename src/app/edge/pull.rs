@@ -1,0 +1,208 @@
+//! One stream that is played from an origin.
+
+use std::cell::Cell;
+use std::net::{IpAddr, Ipv4Addr};
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use super::origin;
+use crate::app::config::section::vhost::Vhost;
+use crate::app::dvr::Enrolled;
+use crate::app::hooks::Subject;
+use crate::app::pithy::Progress;
+use crate::app::recording;
+use crate::app::rtmp::dialogue::Approach;
+use crate::app::rtmp::pull::{Pulled, Puller};
+use crate::app::server::Server;
+use crate::app::source::{Publication, Source};
+use crate::app::stat::{ClientKind, NewClient, Publishing};
+use crate::core::clock::Moment;
+use crate::core::coroutine;
+use crate::core::id::ContextId;
+use crate::core::sync::Condition;
+use crate::kernel::error::Result;
+use crate::kernel::frame::Frame;
+use crate::protocol::rtmp::url::StreamUrl;
+
+/// How long an origin may take to connect, for the dialogue, and be silent.
+const ORIGIN: Duration = Duration::from_secs(5);
+/// The pause when all origins have failed.
+const RETRY: Duration = Duration::from_secs(3);
+/// How often a pull looks whether anybody still plays.
+const LOOK: Duration = Duration::from_millis(500);
+/// For so long without media players wait for another origin; then the stream is over.
+const HOLD: Duration = Duration::from_secs(10);
+
+/// A stream of an origin, as long as somebody plays it here.
+pub struct Pull {
+    vhost: Rc<Vhost>,
+    url: StreamUrl,
+    source: Rc<Source>,
+    kept_until: Cell<Moment>,
+    /// Media came.
+    pub progressed: Condition,
+}
+
+impl Pull {
+    pub(super) fn new(vhost: Rc<Vhost>, url: StreamUrl, source: Rc<Source>, until: Moment) -> Self {
+        Pull {
+            vhost,
+            url,
+            source,
+            kept_until: Cell::new(until),
+            progressed: Condition::new(),
+        }
+    }
+
+    pub(super) fn source(&self) -> &Rc<Source> {
+        &self.source
+    }
+
+    pub(super) fn keep_until(&self, until: Moment) {
+        self.kept_until.set(self.kept_until.get().max(until));
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.source.consumer_count() > 0 || Moment::now() < self.kept_until.get()
+    }
+
+    /// Plays it until nobody wants it any more. Yields.
+    pub(super) fn run(&self, server: &Weak<Server>) {
+        let mut feed = Feed::default();
+        let mut failures = 0;
+        while let Some(server) = server
+            .upgrade()
+            .filter(|server| !server.is_quitting() && self.is_wanted())
+        {
+            let had = feed.last_media;
+            match self.play(&server, &mut feed) {
+                Ok(()) if !self.is_wanted() => break,
+                Ok(()) => {
+                    log::info!("edge: the stream {} has ended at its origin", self.url.stream_url());
+                    feed.end();
+                }
+                Err(error) => log::warn!("edge: {}", error.summary()),
+            }
+            // One that has played is no failure: the next origin is asked at once.
+            failures = if feed.last_media > had { 1 } else { failures + 1 };
+            if failures >= self.vhost.cluster.origins.len() {
+                drop(server);
+                coroutine::sleep(RETRY);
+                failures = 0;
+            }
+            feed.end_after(HOLD);
+        }
+        log::info!("edge: {} is no longer played from an origin", self.url.stream_url());
+    }
+
+    /// From one origin, until it fails, the stream ends, or nobody plays it.
+    fn play(&self, server: &Rc<Server>, feed: &mut Feed) -> Result<()> {
+        let url = origin::next(&server.edges.choices, &self.vhost.cluster, &self.url)?;
+        let approach = Approach {
+            trust: &server.trust,
+            connect_timeout: ORIGIN,
+            dialogue_timeout: ORIGIN,
+            client: None,
+            tells_who: self.vhost.cluster.debug_srs_upnode,
+        };
+        let mut puller = Puller::open(&url, approach)?;
+        log::info!("edge: {} is played from {}", self.url.stream_url(), puller.place());
+        let (mut frames, mut progress) = (Vec::new(), Progress::new());
+        let interval = server.config().pithy_print;
+        while self.is_wanted() && !server.is_quitting() {
+            let pulled = puller.take(&mut frames, Moment::after(LOOK))?;
+            if !frames.is_empty() {
+                self.hand_over(server, feed, &mut frames)?;
+            }
+            if pulled == Pulled::Ended {
+                return Ok(());
+            }
+            feed.end_after(HOLD);
+            if server.edges.turn.take(interval) {
+                let (out, input) = progress.sample(puller.stream());
+                let millis = progress.millis();
+                log::info!("<- EIG time={millis}, okbps={out}, ikbps={input}, {}", puller.place());
+            }
+        }
+        Ok(())
+    }
+
+    fn hand_over(&self, server: &Rc<Server>, feed: &mut Feed, frames: &mut Vec<Frame>) -> Result<()> {
+        let live = match &mut feed.live {
+            Some(live) => live,
+            None => feed.live.insert(self.begin(server)?),
+        };
+        for frame in frames.drain(..) {
+            live.publishing.see(&frame);
+            live.publication.push(frame);
+        }
+        feed.last_media = Some(Moment::now());
+        self.progressed.notify_all();
+        Ok(())
+    }
+
+    fn begin(&self, server: &Rc<Server>) -> Result<Live> {
+        let publication = self.source.publish()?;
+        let id = ContextId::current();
+        let subject = Subject {
+            url: self.url.clone(),
+            ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            page_url: String::new(),
+            vhost: self.vhost.clone(),
+        };
+        let key = self.url.stream_url();
+        let new = NewClient {
+            id: id.as_str(),
+            kind: ClientKind::FmlePublish,
+            ip: subject.ip,
+            page_url: "",
+            swf_url: "",
+            tc_url: &self.url.tc_url,
+            vhost: &self.url.vhost,
+            app: &self.url.app,
+            name: &self.url.stream,
+            stream: key.rsplit('/').next().unwrap_or_default(),
+            url: &key,
+            before: (0, 0),
+        };
+        let publishing = server.stat.publish(new, self.vhost.publish.parse_sps);
+        let recorded = recording::begin(&recording::Publisher {
+            server: Rc::downgrade(server),
+            subject,
+            vhost: self.vhost.clone(),
+            id,
+            source: self.source.clone(),
+        })?;
+        Ok(Live {
+            _recorded: recorded,
+            publication,
+            publishing,
+        })
+    }
+}
+
+/// What players here have.
+#[derive(Default)]
+struct Feed {
+    live: Option<Live>,
+    last_media: Option<Moment>,
+}
+
+/// A stream that has begun. Players do not notice a change of origins.
+struct Live {
+    publication: Publication,
+    publishing: Publishing,
+    _recorded: Option<Enrolled>,
+}
+
+impl Feed {
+    fn end(&mut self) {
+        self.live = None;
+    }
+
+    fn end_after(&mut self, silence: Duration) {
+        if self.last_media.is_some_and(|last| Moment::now().since(last) >= silence) {
+            self.end();
+        }
+    }
+}
