@@ -7,6 +7,7 @@ pub mod config;
 pub mod dash;
 pub mod dvr;
 pub mod exporter;
+pub mod ffmpeg;
 pub mod hds;
 pub mod heartbeat;
 pub mod hls;

@@ -407,7 +407,10 @@ mod tests {
         run(|| {
             let folder = folder("parted");
             let (output, errors) = (folder.join("out"), folder.join("err"));
-            let child = shell("echo said; echo oops >&2").output(&output).errors(&errors).spawn();
+            let child = shell("echo said; echo oops >&2")
+                .output(&output)
+                .errors(&errors)
+                .spawn();
             assert!(child.unwrap().wait().unwrap().success());
             assert_eq!(fs::read_to_string(&output).unwrap(), "said\n");
             assert_eq!(fs::read_to_string(&errors).unwrap(), "oops\n");

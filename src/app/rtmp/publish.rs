@@ -63,12 +63,20 @@ pub(super) fn serve(
             return Err(busy.wrap("acquire publish"));
         }
     };
-    let ended = match recording::begin(&publisher(request, source)) {
+    let publisher = publisher(request, source);
+    let begun = recording::begin(&publisher).and_then(|enrolled| {
+        let attended = request.server.children.attend(&publisher)?;
+        Ok((enrolled, attended))
+    });
+    let ended = match begun {
         // Bound to a name: it lives as long as the publication.
-        Ok(_enrolled) => take(session, stream, request, publication, kind, turn, interval),
+        Ok(_begun) => take(session, stream, request, publication, kind, turn, interval),
         Err(refused) => {
             drop(publication);
-            let _ = session.reject(&StatusCode::PublishBadName, "the stream cannot be recorded");
+            let _ = session.reject(
+                &StatusCode::PublishBadName,
+                "the stream cannot be recorded or transcoded",
+            );
             Err(refused)
         }
     };

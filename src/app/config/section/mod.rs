@@ -2,7 +2,10 @@
 
 pub mod dash;
 pub mod dvr;
+pub mod engine;
+pub mod exec;
 pub mod exporter;
+pub mod ff_log;
 pub mod hds;
 pub mod heartbeat;
 pub mod hls;
@@ -11,6 +14,7 @@ pub mod http_hooks;
 pub mod http_remux;
 pub mod http_server;
 pub mod http_static;
+pub mod ingest;
 pub mod listen;
 pub mod log;
 pub mod play;
@@ -20,4 +24,5 @@ pub mod refer;
 pub mod rtmps;
 pub mod security;
 pub mod stats;
+pub mod transcode;
 pub mod vhost;
