@@ -84,3 +84,71 @@ impl Linter<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::app::config::{Config, Host, LoadOptions};
+
+    fn warnings(vhost: &str) -> Vec<String> {
+        let text = format!("listen 1935;\nvhost __defaultVhost__ {{\n{vhost}\n}}\n");
+        let options = LoadOptions {
+            path: Some("a.conf".into()),
+            env_only: false,
+            env: &|_| None,
+            host: Host {
+                open_files: 65_536,
+                addresses: 1,
+                in_docker: false,
+                looks_for_programs: true,
+            },
+            read_file: &move |_: &Path| Ok(text.clone().into_bytes()),
+        };
+        let loaded = Config::load(&options).unwrap();
+        loaded.warnings.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn programs_that_are_missing_are_told_with_their_place() {
+        let found = warnings(
+            "ingest a { enabled on; ffmpeg ./none; input { url u; } engine { output o; } }
+            ingest off { ffmpeg ./none; }
+            exec { enabled on; publish sh -c x; publish ./none x; }
+            transcode { enabled on;
+                ffmpeg ./none; engine { enabled on; vcodec copy; acodec copy; output o; } }",
+        );
+        let places: Vec<&str> = found
+            .iter()
+            .map(|text| text.split(": ").next().unwrap_or_default())
+            .collect();
+        assert_eq!(places, ["a.conf:3:31", "a.conf:7:24", "a.conf:5:53"], "{found:?}");
+        assert!(
+            found[0].contains("\"./none\" is no program that can be run"),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn engines_that_refuse_publishers_are_told() {
+        let found = warnings(
+            "transcode { enabled on; ffmpeg sh;
+            engine a { enabled on; vcodec libx264; acodec an; output o; }
+            engine off { vcodec vn; acodec an; } }
+            transcode { enabled on; }",
+        );
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].starts_with("a.conf:6:") && found[0].contains("second \"transcode\" has no effect"));
+        assert!(
+            found[1].starts_with("a.conf:4:") && found[1].contains("(3022 FFmpegProfile)"),
+            "{found:?}"
+        );
+        for ignored in [
+            "transcode { enabled on; }",
+            "transcode { enabled on; ffmpeg sh; engine { vcodec vn; } }",
+        ] {
+            assert!(warnings(ignored)[0].contains("this transcode is ignored"), "{ignored}");
+        }
+        assert!(warnings("transcode { ffmpeg ./none; } exec { publish ./none; }").is_empty());
+    }
+}
