@@ -122,7 +122,7 @@ mod tests {
             .iter()
             .map(|text| text.split(": ").next().unwrap_or_default())
             .collect();
-        assert_eq!(places, ["a.conf:3:31", "a.conf:7:24", "a.conf:5:53"], "{found:?}");
+        assert_eq!(places, ["a.conf:3:31", "a.conf:7:24", "a.conf:5:57"], "{found:?}");
         assert!(
             found[0].contains("\"./none\" is no program that can be run"),
             "{found:?}"

@@ -222,14 +222,14 @@ pub fn report(server: &Server) {
             let alive = Moment::now().since(kept.since).as_secs();
             log::info!(
                 "-> IGS time={age}, ingesters={count}, #{index}(alive={alive}s, {})",
-                kept.label
+                kept.subject()
             );
         }
         if let Some((count, _, kept)) = pick(nursery.of(Role::Transcode)) {
-            log::info!("-> ENC time={age}, encoders={count}, input={}", kept.label);
+            log::info!("-> ENC time={age}, encoders={count}, input={}", kept.subject());
         }
         if let Some((count, _, kept)) = pick(nursery.of(Role::Exec)) {
-            log::info!("-> EXE time={age}, publish={count}, input={}", kept.label);
+            log::info!("-> EXE time={age}, publish={count}, input={}", kept.subject());
         }
     }
 }

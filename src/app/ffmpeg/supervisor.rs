@@ -119,6 +119,13 @@ pub struct Kept {
     pub since: Moment,
 }
 
+impl Kept {
+    /// The label without what it is for.
+    pub fn subject(&self) -> &str {
+        self.label.split_once(' ').map_or(&self.label, |(_, subject)| subject)
+    }
+}
+
 /// A child that is kept running until this is dropped; then it is told to end, and killed if it does not.
 pub struct Supervised {
     watcher: JoinHandle<()>,

@@ -151,7 +151,8 @@ unsafe fn reset_signals() {
     // SAFETY: zeroed sets and actions are valid, and SIG_DFL is 0. Numbers that cannot be set fail without effect.
     unsafe {
         let default: libc::sigaction = std::mem::zeroed();
-        for number in 1..=64 {
+        // As many as MIPS has; elsewhere there are 64.
+        for number in 1..=127 {
             libc::sigaction(number, &default, ptr::null_mut());
         }
         let mut none: libc::sigset_t = std::mem::zeroed();
