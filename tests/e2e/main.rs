@@ -18,6 +18,7 @@ mod children;
 mod config_cli;
 mod connect;
 mod dash;
+mod disk_faults;
 mod dvr;
 mod dvr_control;
 mod fuzz_corpus;
