@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use crate::app::config::section::ff_log::FfLog;
 use crate::core::clock::Moment;
 use crate::core::coroutine::{self, JoinHandle};
-use crate::core::process::{Child, Command, ExitStatus};
+use crate::core::process::{Child, Command, ExitStatus, Signal};
 use crate::core::sync::{Member, WaitGroup};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::error_code::ErrorCode;
@@ -335,7 +336,7 @@ impl Watch {
         drop(self);
         let body = move || {
             let pid = child.id();
-            match child.terminate(grace) {
+            match stop(child, grace) {
                 Ok(status) if is_killed(status) => {
                     log::warn!("{label}: pid={pid} did not end within {grace:?} after SIGTERM and was killed");
                 }
@@ -351,9 +352,19 @@ impl Watch {
     }
 }
 
+/// SIGTERM, a second one, and SIGKILL: FFmpeg that waits for its input overlooks the first one, and would leave a file
+/// without its end.
+fn stop(child: Child, grace: Duration) -> io::Result<ExitStatus> {
+    let patience = grace / 5;
+    child.kill(Signal::SIGTERM)?;
+    if let Some(status) = child.wait_until(Moment::after(patience))? {
+        return Ok(status);
+    }
+    child.terminate(grace.saturating_sub(patience))
+}
+
 fn is_killed(status: ExitStatus) -> bool {
-    use std::os::unix::process::ExitStatusExt;
-    status.signal() == Some(crate::core::signal::Signal::SIGKILL as i32)
+    status.signal() == Some(Signal::SIGKILL as i32)
 }
 
 /// How long after its start's `lived` a child is started again.
