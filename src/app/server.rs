@@ -14,6 +14,7 @@ use super::config::{Config, Origin};
 use super::dash::DashStreams;
 use super::dvr::DvrStreams;
 use super::exporter::{self, Exporter};
+use super::forward::Forwards;
 use super::hds::HdsStreams;
 use super::heartbeat;
 use super::hls::HlsStreams;
@@ -72,6 +73,8 @@ pub struct Server {
     pub hls: HlsStreams,
     /// Streams as recorded files.
     pub dvr: DvrStreams,
+    /// Streams on their way to other servers.
+    pub forwards: Forwards,
     /// What is being written to files.
     pub recordings: Recordings,
     /// Which servers are believed that we call over TLS.
@@ -157,6 +160,7 @@ impl Server {
             hds: HdsStreams::default(),
             hls: HlsStreams::default(),
             dvr: DvrStreams::default(),
+            forwards: Forwards::default(),
             recordings: Recordings::default(),
             trust: Rc::default(),
             origin,
@@ -221,6 +225,11 @@ impl Server {
         }
         if !self.recordings.wait_finished(Moment::after(LAST_CALLS)) {
             log::warn!("some recordings are not finished, the disk took more than {LAST_CALLS:?}");
+        }
+        if !self.forwards.wait_finished(Moment::after(LAST_CALLS)) {
+            log::warn!(
+                "some servers that streams are forwarded to are not told of the end, it took more than {LAST_CALLS:?}"
+            );
         }
         self.hls.sessions.end_all();
         self.hls.dispose_all();

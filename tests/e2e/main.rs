@@ -19,6 +19,7 @@ mod connect;
 mod dash;
 mod dvr;
 mod dvr_control;
+mod forward;
 mod fuzz_corpus;
 mod gop_cache;
 mod gstreamer;

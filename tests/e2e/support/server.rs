@@ -8,6 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use super::nginx::Nginx;
 use super::port::Port;
 use super::program::{Program, tail};
@@ -24,6 +27,7 @@ pub struct Setup {
     vhosts: String,
     default_vhost: Option<String>,
     chunk_size: Option<u32>,
+    port: Option<u16>,
     environment: Vec<(&'static str, String)>,
     allowed_errors: Vec<&'static str>,
 }
@@ -53,6 +57,12 @@ impl Setup {
         self
     }
 
+    /// The port to listen on, which the test itself holds: servers can follow one another there.
+    pub fn port(mut self, port: &Port) -> Self {
+        self.port = Some(port.number());
+        self
+    }
+
     /// A variable for the server's environment.
     #[cfg(feature = "tls")]
     pub fn environment(mut self, name: &'static str, value: &str) -> Self {
@@ -70,17 +80,20 @@ impl Setup {
     #[track_caller]
     pub fn start(self) -> Server {
         let folder = WorkDir::new("server");
+        if let Some(port) = self.port {
+            return self.start_real(folder, port, None);
+        }
         let port = Port::free();
         match env::var("SRS_E2E_SERVER").as_deref() {
             Ok("nginx-rtmp") => self.start_nginx(folder, port),
             Ok(other) => panic!("SRS_E2E_SERVER={other} is not known; nginx-rtmp is, and leaving it out"),
-            Err(_) => self.start_real(folder, port),
+            Err(_) => self.start_real(folder, port.number(), Some(port)),
         }
     }
 
-    fn start_real(self, folder: WorkDir, port: Port) -> Server {
+    fn start_real(self, folder: WorkDir, port: u16, held: Option<Port>) -> Server {
         let file = folder.join("srs.conf");
-        fs::write(&file, self.configuration(port.number())).expect("write the server's configuration");
+        fs::write(&file, self.configuration(port)).expect("write the server's configuration");
         let mut command = Command::new(PROGRAM);
         command.arg("-c").arg(&file).current_dir(&*folder);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
@@ -92,9 +105,9 @@ impl Setup {
         Server {
             program: Running::Real(program),
             allowed_errors: self.allowed_errors,
-            port: port.number(),
+            port,
             folder,
-            _port: Some(port),
+            _port: held,
         }
     }
 
@@ -179,6 +192,12 @@ impl Server {
             Running::Real(program) => program.pid(),
             Running::StandIn(nginx) => nginx.pid(),
         }
+    }
+
+    /// Sends it a signal.
+    #[track_caller]
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid().cast_signed()), signal).unwrap_or_else(|e| panic!("send {signal}: {e}"));
     }
 
     /// Whether this is the stand-in, whose log is not ours.

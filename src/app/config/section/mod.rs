@@ -3,6 +3,7 @@
 pub mod dash;
 pub mod dvr;
 pub mod exporter;
+pub mod forward;
 pub mod hds;
 pub mod heartbeat;
 pub mod hls;

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::dash::Dash;
 use super::dvr::Dvr;
+use super::forward::Forward;
 use super::hds::Hds;
 use super::hls::Hls;
 use super::http_hooks::HttpHooks;
@@ -47,6 +48,8 @@ pub struct Vhost {
     pub security: Security,
     /// Who is called when clients come and go.
     pub http_hooks: HttpHooks,
+    /// Other servers that get the streams.
+    pub forward: Rc<Forward>,
     /// Files that are served over HTTP.
     pub http_static: HttpStatic,
     /// Live streams that are served over HTTP.
@@ -81,6 +84,7 @@ impl Vhost {
             refer: Refer::read(&vhost.section("refer")),
             security: Security::read(&vhost.section("security")),
             http_hooks: HttpHooks::read(&vhost.section("http_hooks")),
+            forward: Rc::new(Forward::read(&vhost.section("forward"))),
             http_static: HttpStatic::read(name, &vhost.section("http_static")),
             http_remux: HttpRemux::read(&vhost.section("http_remux")),
             dash: Rc::new(Dash::read(&vhost.section("dash"))),

@@ -35,14 +35,14 @@ rows! {
         "Edge pull protocol" "rtmp flv flvs; new pulls";
     "vhost.cluster.follow_client"      Flag      "off"      none  reload  Live "5+" unbuilt
         "Pull flv when a client plays flv" "new pulls";
-    "vhost.forward"                    Block     "-"        none  reload  Live "1+" unbuilt
+    "vhost.forward"                    Block     "-"        none  reload  Live "1+" built
         "Copy published streams to other servers" "old spelling: forward a b;";
-    "vhost.forward.enabled"            Flag      "off"      none  reload  Live "1+" unbuilt
-        "Enable forwarding";
-    "vhost.forward.destination"        List      "-"        none  reload  Live "3+" unbuilt
-        "Targets host[:port]" ["127.0.0.1:1936 127.0.0.1:1937"];
-    "vhost.forward.backend"            Text      "-"        none  reload  Live "5+" unbuilt
-        "Callback that returns target URLs" "when set, destination is unused" ["http://127.0.0.1:8085/api/v1/forward"];
+    "vhost.forward.enabled"            Flag      "off"      none  reload  Live "1+" built
+        "Whether streams are forwarded" "next publication; not together with publish.kickoff_for_idle";
+    "vhost.forward.destination"        List      "-"        none  reload  Live "3+" built
+        "Servers that get each stream: host, host:port or a URL" "next publication; URLs may hold [vhost] [app] [stream] [param]" ["127.0.0.1:1936 127.0.0.1:1937"];
+    "vhost.forward.backend"            Text      "-"        none  reload  Live "5+" built
+        "Callback that tells the URLs to forward a stream to" "in place of destination; when it fails the publication is refused" ["http://127.0.0.1:8085/api/v1/forward"];
     "vhost.forward.vhost"              Text      "-"        none  restart Removed "1-2" built
         "Tolerated name in forward block, without effect";
     "vhost.forward.refer"              Text      "-"        none  restart Removed "1-2" built
