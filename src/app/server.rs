@@ -25,7 +25,7 @@ use super::identity::Identity;
 use super::listener::Listener;
 use super::pithy::Turn;
 use super::recording::Recordings;
-use super::rtmp;
+use super::rtmp::{self, Bandchecks};
 use super::source::SourceTable;
 use super::stat::{self, ReloadState, Statistics};
 use super::stream::Stream;
@@ -73,6 +73,8 @@ pub struct Server {
     pub hls: HlsStreams,
     /// Streams as recorded files.
     pub dvr: DvrStreams,
+    /// The bandwidth tests.
+    pub bandchecks: Bandchecks,
     /// Streams on their way to other servers.
     pub forwards: Forwards,
     /// What is being written to files.
@@ -160,6 +162,7 @@ impl Server {
             hds: HdsStreams::default(),
             hls: HlsStreams::default(),
             dvr: DvrStreams::default(),
+            bandchecks: Bandchecks::default(),
             forwards: Forwards::default(),
             recordings: Recordings::default(),
             trust: Rc::default(),

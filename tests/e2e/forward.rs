@@ -335,3 +335,27 @@ fn a_reload_holds_for_the_next_publication() {
     send(&mut publisher, 0..60);
     assert_eq!(numbers_until(&mut play(second.port(), "sent"), 59).last(), Some(&59));
 }
+
+#[cfg(feature = "tls")]
+#[test]
+fn a_destination_may_be_behind_tls() {
+    use crate::support::certificate::{self, Form};
+    let keys = WorkDir::new("keys");
+    certificate::make(&keys, "rtmps", Form::Pkcs8);
+    let rtmps = Port::free();
+    let (port, file) = (rtmps.number(), keys.join("rtmps"));
+    let file = file.display();
+    let listen = format!("rtmps {{ enabled on; listen 127.0.0.1:{port}; key {file}.key; cert {file}.crt; }}\n");
+    let target = prompt().globals(&listen).start();
+    let server = forwarding(&format!("rtmps://localhost:{port}")).start();
+    let mut publisher = publish(server.port(), "sent");
+    send(&mut publisher, 0..500);
+    let player = Rtmp::connect_as(
+        target.port(),
+        "live",
+        &format!("rtmp://localhost:{}/live", target.port()),
+    );
+    let mut player = player.and_then(|client| client.play("sent")).expect("play");
+    assert_eq!(numbers_until(&mut player, 499).last(), Some(&499));
+    server.wait_for_line(&["forward /live/sent to rtmps://localhost:"]);
+}

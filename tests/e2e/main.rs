@@ -7,6 +7,7 @@
 
 mod support;
 
+mod bandcheck;
 mod browser_adaptive;
 mod browser_console;
 mod browser_dash;

@@ -139,6 +139,8 @@ impl Forwarder {
             if self.running.turn.take(self.interval) {
                 sent.report(&pusher);
             }
+            // A peer that always has something to say would hold up everybody else.
+            coroutine::tick();
         }
         log::info!("forward to {} ends, {} messages", pusher.place(), sent.messages);
         pusher.finish()

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::bandcheck::Bandcheck;
 use super::dash::Dash;
 use super::dvr::Dvr;
 use super::forward::Forward;
@@ -48,6 +49,8 @@ pub struct Vhost {
     pub security: Security,
     /// Who is called when clients come and go.
     pub http_hooks: HttpHooks,
+    /// Bandwidth tests in place of streams.
+    pub bandcheck: Bandcheck,
     /// Other servers that get the streams.
     pub forward: Rc<Forward>,
     /// Files that are served over HTTP.
@@ -84,6 +87,7 @@ impl Vhost {
             refer: Refer::read(&vhost.section("refer")),
             security: Security::read(&vhost.section("security")),
             http_hooks: HttpHooks::read(&vhost.section("http_hooks")),
+            bandcheck: Bandcheck::read(&vhost.section("bandcheck")),
             forward: Rc::new(Forward::read(&vhost.section("forward"))),
             http_static: HttpStatic::read(name, &vhost.section("http_static")),
             http_remux: HttpRemux::read(&vhost.section("http_remux")),

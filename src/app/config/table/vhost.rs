@@ -105,16 +105,16 @@ rows! {
         "Rule: play or publish, then source" "repeatable; source: all, IP, IPv4 CIDR" ["play all"];
     "vhost.security.deny"              List      "-"        none  reload  Live "2+" built
         "Rule: play or publish, then source" "repeatable; checked before allow" ["publish 192.0.2.0/24"];
-    "vhost.bandcheck"                  OpenBlock "-"        none  restart Removed "1-4" built
-        "RTMP bandwidth test vhost" "accepted without effect";
-    "vhost.bandcheck.enabled"          Flag      "off"      none  restart Removed "1-4" built
-        "This vhost serves bandwidth tests";
-    "vhost.bandcheck.key"              Text      "-"        none  restart Removed "1-4" built
-        "Key a test client must bring" "tcUrl must contain key=KEY, also with empty KEY";
-    "vhost.bandcheck.interval"         FractionalSeconds "30"       none  restart Removed "1-4" built
-        "Minimum gap between two tests";
-    "vhost.bandcheck.limit_kbps"       Int       "1000"     none  restart Removed "1-4" built
-        "Rate limit of a test, kbps";
+    "vhost.bandcheck"                  OpenBlock "-"        none  restart Live "1-4" built
+        "Bandwidth tests over RTMP in place of streams" "SRS has dropped them after version 4";
+    "vhost.bandcheck.enabled"          Flag      "off"      none  restart Live "1-4" built
+        "Whether clients of this vhost get a bandwidth test" "they cannot publish or play then";
+    "vhost.bandcheck.key"              Text      "-"        none  restart Live "1-4" built
+        "Key that a client must bring" "its tcUrl must contain key=KEY, also with an empty KEY" ["35c9b402c12a7246868752e2878f7e0e"];
+    "vhost.bandcheck.interval"         FractionalSeconds "30"       none  restart Live "1-4" built
+        "Shortest time between two tests of the whole server";
+    "vhost.bandcheck.limit_kbps"       Int       "1000"     none  restart Live "1-4" built
+        "What a test may take in each direction, kbps";
     "vhost.refer_play"                 List      "-"        none  reload  Deprecated "1-2" built
         "Old name of refer.play" "transformed; turns refer.enabled on";
     "vhost.refer_publish"              List      "-"        none  reload  Deprecated "1-2" built
