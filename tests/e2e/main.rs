@@ -18,6 +18,7 @@ mod browser_player;
 mod config_cli;
 mod connect;
 mod dash;
+mod disk_faults;
 mod dvr;
 mod dvr_control;
 mod forward;

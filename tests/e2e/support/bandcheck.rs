@@ -35,7 +35,7 @@ impl Tester {
         } else {
             format!("key={key}")
         };
-        let tc_url = format!("rtmp://127.0.0.1:{port}/app?{key}&vhost={vhost}");
+        let tc_url = format!("rtmp://127.0.0.1:{port}/app?vhost={vhost}&{key}");
         let mut properties = vec![("app", Amf::text("app")), ("tcUrl", Amf::text(&tc_url))];
         if !swf_url.is_empty() {
             properties.push(("swfUrl", Amf::text(swf_url)));
