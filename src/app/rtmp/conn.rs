@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use super::request::Request;
 use super::socket::Socket;
-use super::{play, publish};
-use crate::app::cli;
+use super::who::Who;
+use super::{bandcheck, play, publish};
 use crate::app::clients::Entry;
+use crate::app::config::section::bandcheck::Bandcheck;
 use crate::app::config::section::security::Action;
 use crate::app::hooks::{Caller, Details, Event, Subject, Traffic};
 use crate::app::security;
@@ -18,11 +19,10 @@ use crate::app::source::Source;
 use crate::app::stat::{self, ClientKind, NewClient};
 use crate::app::stream::Stream;
 use crate::core::clock::Moment;
-use crate::core::id::ContextId;
 use crate::kernel::error::{Error, Result, Wrap};
 use crate::kernel::error_code::ErrorCode;
 use crate::kernel::log::printable;
-use crate::protocol::rtmp::server::{ConnectReply, ConnectRequest, Identity, PublishKind, Role, Server as Session};
+use crate::protocol::rtmp::server::{ConnectReply, ConnectRequest, PublishKind, Role, Server as Session};
 use crate::protocol::rtmp::url::StreamUrl;
 
 /// How long a peer may take for each step before it publishes or plays, and to take what is sent to it.
@@ -61,7 +61,12 @@ fn log_end(error: &Error) {
     match error.code() {
         _ if error.is_client_gone() => log::info!("client disconnect peer. ret={number}, {}", error.summary()),
         ErrorCode::SocketTimeout => log::warn!("client timed out. ret={number}, {}", error.summary()),
-        ErrorCode::DurationExceed | ErrorCode::KickoffForIdle | ErrorCode::StreamBusy | ErrorCode::NoVhost => {
+        ErrorCode::DurationExceed
+        | ErrorCode::KickoffForIdle
+        | ErrorCode::StreamBusy
+        | ErrorCode::NoVhost
+        | ErrorCode::BandwidthKey
+        | ErrorCode::BandwidthDenied => {
             log::warn!("server disconnect. ret={number}, {}", error.summary());
         }
         _ => log::error!("serve error {error}"),
@@ -100,6 +105,10 @@ impl Conn<'_> {
         let connect = self.session.read_connect().wrap("rtmp connect tcUrl")?;
         let url = StreamUrl::connect(&connect.tc_url)?;
         self.subject = self.subject_of(url.clone(), &connect).ok();
+        let vhost = self.server.config().vhost(&url.vhost);
+        if let Some(vhost) = vhost.filter(|vhost| vhost.bandcheck.enabled) {
+            return self.check_bandwidth(&connect, &url, &vhost.bandcheck);
+        }
         self.accept(&connect, &url)?;
         let mut before = (0, 0);
         for round in 0..ROUNDS_MAX {
@@ -112,34 +121,24 @@ impl Conn<'_> {
         Ok(())
     }
 
+    fn check_bandwidth(&mut self, connect: &ConnectRequest, url: &StreamUrl, settings: &Bandcheck) -> Result<()> {
+        bandcheck::admit(&mut self.session, connect, settings, &self.server.bandchecks)?;
+        self.accept(connect, url)?;
+        bandcheck::serve(&mut self.session, self.stream, connect, settings)
+    }
+
     /// Accepts every connect: only the stream's name tells for sure which vhost is meant.
     fn accept(&mut self, connect: &ConnectRequest, url: &StreamUrl) -> Result<()> {
         let config = self.server.config();
         let vhost = config.vhost(&url.vhost);
         let vhost = vhost.as_deref();
-        let ip = self
-            .stream
-            .local_addr()
-            .map(|address| address.ip().to_string())
-            .unwrap_or_default();
-        let id = ContextId::current();
-        let identity = Identity {
-            signature: "SRS",
-            server: cli::SIGNATURE,
-            license: "MIT",
-            url: "https://github.com/ossrs/srs",
-            version: cli::VERSION,
-            authors: "srs-may",
-            ip: &ip,
-            pid: std::process::id(),
-            id: id.as_str(),
-        };
+        let who = Who::on(self.stream);
         let reply = ConnectReply {
             out_ack_size: vhost.map_or(PEER_BANDWIDTH, |vhost| vhost.out_ack_size),
             in_ack_size: vhost.map_or(0, |vhost| vhost.in_ack_size),
             peer_bandwidth: PEER_BANDWIDTH,
             chunk_size: vhost.map_or(config.chunk_size, |vhost| vhost.chunk_size),
-            identity,
+            identity: who.identity(),
         };
         self.session
             .accept_connect(connect, &reply)

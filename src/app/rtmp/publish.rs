@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::request::Request;
 use super::socket::Socket;
 use crate::app::cli;
+use crate::app::companions;
 use crate::app::config::section::publish::Publish;
 use crate::app::hooks::Event;
 use crate::app::pithy::{Progress, Turn};
@@ -63,19 +64,14 @@ pub(super) fn serve(
             return Err(busy.wrap("acquire publish"));
         }
     };
-    let publisher = publisher(request, source);
-    let begun = recording::begin(&publisher).and_then(|enrolled| {
-        let attended = request.server.children.attend(&publisher)?;
-        Ok((enrolled, attended))
-    });
-    let ended = match begun {
+    let ended = match companions::begin(&publisher(request, source)) {
         // Bound to a name: it lives as long as the publication.
-        Ok(_begun) => take(session, stream, request, publication, kind, turn, interval),
+        Ok(_companions) => take(session, stream, request, publication, kind, turn, interval),
         Err(refused) => {
             drop(publication);
             let _ = session.reject(
                 &StatusCode::PublishBadName,
-                "the stream cannot be recorded or transcoded",
+                "the stream cannot be recorded, forwarded or transcoded",
             );
             Err(refused)
         }

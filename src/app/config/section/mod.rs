@@ -1,11 +1,13 @@
 //! Typed snapshots, a file for each feature: read once when a configuration is loaded, immutable from then on.
 
+pub mod bandcheck;
 pub mod dash;
 pub mod dvr;
 pub mod engine;
 pub mod exec;
 pub mod exporter;
 pub mod ff_log;
+pub mod forward;
 pub mod hds;
 pub mod heartbeat;
 pub mod hls;
