@@ -3,12 +3,15 @@
 pub mod certificates;
 pub mod cli;
 pub mod clients;
+pub mod companions;
 pub mod config;
 pub mod dash;
 pub mod dial;
 pub mod dvr;
 pub mod edge;
 pub mod exporter;
+pub mod ffmpeg;
+pub mod forward;
 pub mod hds;
 pub mod heartbeat;
 pub mod hls;

@@ -15,6 +15,8 @@ use super::dash::DashStreams;
 use super::dvr::DvrStreams;
 use super::edge::Edges;
 use super::exporter::{self, Exporter};
+use super::ffmpeg::{self, Children};
+use super::forward::Forwards;
 use super::hds::HdsStreams;
 use super::heartbeat;
 use super::hls::HlsStreams;
@@ -25,7 +27,7 @@ use super::identity::Identity;
 use super::listener::Listener;
 use super::pithy::Turn;
 use super::recording::Recordings;
-use super::rtmp;
+use super::rtmp::{self, Bandchecks};
 use super::source::SourceTable;
 use super::stat::{self, ReloadState, Statistics};
 use super::stream::Stream;
@@ -59,6 +61,8 @@ pub struct Server {
     pub http: Http,
     /// What the API tells of all that.
     pub stat: Rc<Statistics>,
+    /// The processes that it runs.
+    pub children: Children,
     /// Who this server is.
     pub identity: Identity,
     /// The HTTP callbacks.
@@ -75,6 +79,10 @@ pub struct Server {
     pub hls: HlsStreams,
     /// Streams as recorded files.
     pub dvr: DvrStreams,
+    /// The bandwidth tests.
+    pub bandchecks: Bandchecks,
+    /// Streams on their way to other servers.
+    pub forwards: Forwards,
     /// What is being written to files.
     pub recordings: Recordings,
     /// Which servers are believed that we call over TLS.
@@ -153,6 +161,7 @@ impl Server {
             http: Http::default(),
             stat: Rc::new(stat),
             identity,
+            children: Children::new(&config),
             exporter: Exporter::new(config.exporter.clone()),
             config: RefCell::new(config),
             hooks: Hooks::default(),
@@ -161,6 +170,8 @@ impl Server {
             edges: Edges::default(),
             hls: HlsStreams::default(),
             dvr: DvrStreams::default(),
+            bandchecks: Bandchecks::default(),
+            forwards: Forwards::default(),
             recordings: Recordings::default(),
             trust: Rc::default(),
             origin,
@@ -203,6 +214,9 @@ impl Server {
         let viewers = self.clone();
         coroutine::spawn("HLS sessions", move || viewers.hls.watch());
         coroutine::spawn("monitor", super::monitor::run);
+        let reporter = self.clone();
+        coroutine::spawn("child processes", move || ffmpeg::report(&reporter));
+        self.children.apply(&self.config());
         let statistics = self.stat.clone();
         coroutine::spawn("statistics", move || stat::run(&statistics));
         while self.quit.get().is_none() {
@@ -219,12 +233,21 @@ impl Server {
     /// Ends all clients, so that callback servers learn of it.
     fn tell_ends(&self) {
         let deadline = Moment::after(LAST_CALLS);
+        self.children.stop();
         self.clients.kick_all();
         if !self.clients.wait_empty(deadline) {
             log::warn!("some clients have not ended after {LAST_CALLS:?}");
         }
         if !self.recordings.wait_finished(Moment::after(LAST_CALLS)) {
             log::warn!("some recordings are not finished, the disk took more than {LAST_CALLS:?}");
+        }
+        if !self.children.wait_ended(Moment::after(LAST_CALLS)) {
+            log::warn!("some child processes have not ended after {LAST_CALLS:?}");
+        }
+        if !self.forwards.wait_finished(Moment::after(LAST_CALLS)) {
+            log::warn!(
+                "some servers that streams are forwarded to are not told of the end, it took more than {LAST_CALLS:?}"
+            );
         }
         self.hls.sessions.end_all();
         self.hls.dispose_all();
@@ -265,6 +288,7 @@ impl Server {
         log::info!("graceful quit, listeners close in {:?}", process.grace_start_wait);
         self.sleep_unless_fast(process.grace_start_wait);
         self.close_listeners();
+        self.children.stop_ingests();
         let mut looks = 0u32;
         while !self.clients.is_empty() && self.quit.get() != Some(Quit::Fast) {
             if looks.is_power_of_two() && looks <= 32 {
@@ -419,6 +443,9 @@ impl Server {
                 source.keep_sound(vhost.http_remux.kept_sound());
             }
         });
+        if !self.is_quitting() {
+            self.children.apply(&config);
+        }
         self.stat.host.count_disks(&config.stats.disk);
         self.stat
             .retain_vhosts(|name| config.vhosts().iter().any(|vhost| vhost.name == name));

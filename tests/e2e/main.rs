@@ -7,6 +7,7 @@
 
 mod support;
 
+mod bandcheck;
 mod browser_adaptive;
 mod browser_console;
 mod browser_dash;
@@ -14,6 +15,7 @@ mod browser_hls;
 mod browser_mp4;
 mod browser_mpegts;
 mod browser_player;
+mod children;
 mod config_cli;
 mod connect;
 mod dash;
@@ -21,6 +23,7 @@ mod disk_faults;
 mod dvr;
 mod dvr_control;
 mod edge;
+mod forward;
 mod fuzz_corpus;
 mod gop_cache;
 mod gstreamer;

@@ -6,8 +6,8 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use super::origin;
+use crate::app::companions::{self, Companions};
 use crate::app::config::section::vhost::Vhost;
-use crate::app::dvr::Enrolled;
 use crate::app::hooks::Subject;
 use crate::app::pithy::Progress;
 use crate::app::recording;
@@ -148,6 +148,7 @@ impl Pull {
             url: self.url.clone(),
             ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
             page_url: String::new(),
+            swf_url: String::new(),
             vhost: self.vhost.clone(),
         };
         let key = self.url.stream_url();
@@ -166,7 +167,7 @@ impl Pull {
             before: (0, 0),
         };
         let publishing = server.stat.publish(new, self.vhost.publish.parse_sps);
-        let recorded = recording::begin(&recording::Publisher {
+        let companions = companions::begin(&recording::Publisher {
             server: Rc::downgrade(server),
             subject,
             vhost: self.vhost.clone(),
@@ -174,7 +175,7 @@ impl Pull {
             source: self.source.clone(),
         })?;
         Ok(Live {
-            _recorded: recorded,
+            _companions: companions,
             publication,
             publishing,
         })
@@ -192,7 +193,7 @@ struct Feed {
 struct Live {
     publication: Publication,
     publishing: Publishing,
-    _recorded: Option<Enrolled>,
+    _companions: Option<Companions>,
 }
 
 impl Feed {

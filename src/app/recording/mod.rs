@@ -109,8 +109,8 @@ impl Recordings {
     }
 }
 
-/// Starts what the vhost's settings ask for. To be called for a publication before its first message; the result is to be
-/// dropped when it ends. Yields.
+/// Starts the recorders that the vhost's settings ask for. To be called for a publication before its first message; the
+/// result is to be dropped when it ends. Yields.
 ///
 /// # Errors
 /// The publication is to be refused with them: those of [`start`].

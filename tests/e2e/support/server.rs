@@ -8,6 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use super::nginx::Nginx;
 use super::port::Port;
 use super::program::{Program, tail};
@@ -24,6 +27,7 @@ pub struct Setup {
     vhosts: String,
     default_vhost: Option<String>,
     chunk_size: Option<u32>,
+    port: Option<u16>,
     environment: Vec<(&'static str, String)>,
     allowed_errors: Vec<&'static str>,
     small_disk: Option<&'static str>,
@@ -51,6 +55,12 @@ impl Setup {
     /// The chunk size that the server sends with.
     pub fn chunk_size(mut self, bytes: u32) -> Self {
         self.chunk_size = Some(bytes);
+        self
+    }
+
+    /// The port to listen on, which the test itself holds: servers can follow one another there.
+    pub fn port(mut self, port: &Port) -> Self {
+        self.port = Some(port.number());
         self
     }
 
@@ -92,17 +102,20 @@ impl Setup {
     #[track_caller]
     pub fn start(self) -> Server {
         let folder = WorkDir::new("server");
+        if let Some(port) = self.port {
+            return self.start_real(folder, port, None);
+        }
         let port = Port::free();
         match env::var("SRS_E2E_SERVER").as_deref() {
             Ok("nginx-rtmp") => self.start_nginx(folder, port),
             Ok(other) => panic!("SRS_E2E_SERVER={other} is not known; nginx-rtmp is, and leaving it out"),
-            Err(_) => self.start_real(folder, port),
+            Err(_) => self.start_real(folder, port.number(), Some(port)),
         }
     }
 
-    fn start_real(self, folder: WorkDir, port: Port) -> Server {
+    fn start_real(self, folder: WorkDir, port: u16, held: Option<Port>) -> Server {
         let file = folder.join("srs.conf");
-        fs::write(&file, self.configuration(port.number())).expect("write the server's configuration");
+        fs::write(&file, self.configuration(port)).expect("write the server's configuration");
         let mut command = self.program(&folder);
         command.arg("-c").arg(&file).current_dir(&*folder);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
@@ -114,9 +127,9 @@ impl Setup {
         Server {
             program: Running::Real(program),
             allowed_errors: self.allowed_errors,
-            port: port.number(),
+            port,
             folder,
-            _port: Some(port),
+            _port: held,
         }
     }
 
@@ -201,6 +214,12 @@ impl Server {
             Running::Real(program) => program.pid(),
             Running::StandIn(nginx) => nginx.pid(),
         }
+    }
+
+    /// Sends it a signal.
+    #[track_caller]
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid().cast_signed()), signal).unwrap_or_else(|e| panic!("send {signal}: {e}"));
     }
 
     /// Whether this is the stand-in, whose log is not ours.

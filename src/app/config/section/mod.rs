@@ -1,9 +1,14 @@
 //! Typed snapshots, a file for each feature: read once when a configuration is loaded, immutable from then on.
 
+pub mod bandcheck;
 pub mod cluster;
 pub mod dash;
 pub mod dvr;
+pub mod engine;
+pub mod exec;
 pub mod exporter;
+pub mod ff_log;
+pub mod forward;
 pub mod hds;
 pub mod heartbeat;
 pub mod hls;
@@ -12,6 +17,7 @@ pub mod http_hooks;
 pub mod http_remux;
 pub mod http_server;
 pub mod http_static;
+pub mod ingest;
 pub mod listen;
 pub mod log;
 pub mod play;
@@ -21,4 +27,5 @@ pub mod refer;
 pub mod rtmps;
 pub mod security;
 pub mod stats;
+pub mod transcode;
 pub mod vhost;

@@ -2,18 +2,23 @@
 
 use std::rc::Rc;
 
+use super::bandcheck::Bandcheck;
 use super::cluster::Cluster;
 use super::dash::Dash;
 use super::dvr::Dvr;
+use super::exec::Exec;
+use super::forward::Forward;
 use super::hds::Hds;
 use super::hls::Hls;
 use super::http_hooks::HttpHooks;
 use super::http_remux::HttpRemux;
 use super::http_static::HttpStatic;
+use super::ingest::Ingest;
 use super::play::Play;
 use super::publish::Publish;
 use super::refer::Refer;
 use super::security::Security;
+use super::transcode::Transcode;
 use crate::app::config::scope::Scope;
 use crate::core::limits;
 
@@ -50,6 +55,10 @@ pub struct Vhost {
     pub security: Security,
     /// Who is called when clients come and go.
     pub http_hooks: HttpHooks,
+    /// Bandwidth tests in place of streams.
+    pub bandcheck: Bandcheck,
+    /// Other servers that get the streams.
+    pub forward: Rc<Forward>,
     /// Files that are served over HTTP.
     pub http_static: HttpStatic,
     /// Live streams that are served over HTTP.
@@ -62,6 +71,12 @@ pub struct Vhost {
     pub hls: Rc<Hls>,
     /// Streams as recorded files.
     pub dvr: Rc<Dvr>,
+    /// Streams and files that are pulled in.
+    pub ingests: Vec<Ingest>,
+    /// Streams that are coded again.
+    pub transcode: Option<Transcode>,
+    /// Commands that run while a stream is published.
+    pub exec: Exec,
 }
 
 impl Vhost {
@@ -85,12 +100,23 @@ impl Vhost {
             refer: Refer::read(&vhost.section("refer")),
             security: Security::read(&vhost.section("security")),
             http_hooks: HttpHooks::read(&vhost.section("http_hooks")),
+            bandcheck: Bandcheck::read(&vhost.section("bandcheck")),
+            forward: Rc::new(Forward::read(&vhost.section("forward"))),
             http_static: HttpStatic::read(name, &vhost.section("http_static")),
             http_remux: HttpRemux::read(&vhost.section("http_remux")),
             dash: Rc::new(Dash::read(&vhost.section("dash"))),
             hds: Rc::new(Hds::read(&vhost.section("hds"))),
             hls: Rc::new(Hls::read(&vhost.section("hls"))),
             dvr: Rc::new(Dvr::read(&vhost.section("dvr"))),
+            ingests: vhost
+                .every("ingest")
+                .map(|block| Ingest::read(block.arg_text(), &vhost.inside("ingest", block.children())))
+                .collect(),
+            transcode: vhost
+                .every("transcode")
+                .next()
+                .map(|block| Transcode::read(block.arg_text(), &vhost.inside("transcode", block.children()))),
+            exec: Exec::read(&vhost.section("exec")),
         }
     }
 }
