@@ -36,6 +36,10 @@ pub const MP4_FRAGMENT_BYTES: usize = 8 << 20;
 pub const MP4_FRAGMENT_SAMPLES: usize = 1024;
 /// Tables of the samples of one recorded MP4 file, bytes; a longer recording goes on in the next file.
 pub const MP4_TABLE_BYTES: usize = 64 << 20;
+/// One PES packet that a peer sends, bytes; it becomes one RTMP message.
+pub const TS_UNIT_BYTES: usize = 8 << 20;
+/// How many streams of a program are looked at.
+pub const TS_STREAMS: usize = 32;
 /// Parameter sets kept for one stream, over VPS, SPS, PPS and SEI.
 pub const PARAMETER_SETS: usize = 64;
 /// The largest width or height of a picture that a parameter set may tell, pixels: what MP4 can tell.
@@ -115,6 +119,8 @@ const _: () = assert!(RTMP_CHUNK_BYTES_MIN <= RTMP_CHUNK_BYTES_MAX);
 const _: () = assert!(SOURCE_JOURNAL_BYTES > SOURCE_GOP_BYTES + RTMP_MESSAGE_BYTES);
 // Sizes and offsets of a fragment have 32 bits.
 const _: () = assert!(MP4_FRAGMENT_BYTES + RTMP_MESSAGE_BYTES < 1 << 30);
+// A NAL unit of one byte has three bytes of start code there and four of length here.
+const _: () = assert!(TS_UNIT_BYTES / 4 * 5 + 1024 < RTMP_MESSAGE_BYTES);
 const _: () = assert!(RTMP_COMMAND_BYTES < RTMP_MESSAGE_BYTES);
 const _: () = assert!(CONFIG_FILE_BYTES <= CONFIG_TOTAL_BYTES);
 const _: () = assert!(RTMP_PARTIAL_BYTES > RTMP_MESSAGE_BYTES);
