@@ -40,6 +40,12 @@ pub const MP4_TABLE_BYTES: usize = 64 << 20;
 pub const TS_UNIT_BYTES: usize = 8 << 20;
 /// How many streams of a program are looked at.
 pub const TS_STREAMS: usize = 32;
+/// Pictures that wait for the sound that belongs before them, messages.
+pub const REMUX_VIDEO_FRAMES: usize = 100;
+/// Sound that waits for the pictures that belong before it, messages.
+pub const REMUX_AUDIO_FRAMES: usize = 300;
+/// Payload of either that waits for the other, bytes.
+pub const REMUX_BYTES: usize = 16 << 20;
 /// Parameter sets kept for one stream, over VPS, SPS, PPS and SEI.
 pub const PARAMETER_SETS: usize = 64;
 /// The largest width or height of a picture that a parameter set may tell, pixels: what MP4 can tell.

@@ -139,7 +139,10 @@ fn a_lost_packet_costs_its_unit() {
         // What follows says so, unless it was the last.
         let after = pictures.iter().filter(|unit| unit.after_loss).count();
         let last_is_there = pictures.last().is_some_and(|unit| unit.payload.ends_with(&[10; 500]));
-        assert!(after <= 1 && (pictures.len() == whole || after == 1 || !last_is_there), "without packet {lost}");
+        assert!(
+            after <= 1 && (pictures.len() == whole || after == 1 || !last_is_there),
+            "without packet {lost}"
+        );
     }
 }
 
