@@ -5,6 +5,7 @@ pub mod cli;
 pub mod clients;
 pub mod config;
 pub mod dash;
+pub mod dial;
 pub mod dvr;
 pub mod exporter;
 pub mod hds;

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::stream::Stream;
 use super::track::{Progress, TrackWriter};
+use crate::app::recording::table::Lasting;
 use crate::app::recording::{OnError, Recorder};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::error_code::ErrorCode;
@@ -54,8 +55,7 @@ impl Recorder for DashRecorder {
     }
 
     fn begin(&mut self) -> Result<()> {
-        self.stream.is_live.set(true);
-        self.stream.touch();
+        self.stream.life().set_live(true);
         Ok(())
     }
 
@@ -78,13 +78,12 @@ impl Recorder for DashRecorder {
     fn missed(&mut self, _count: u64) {}
 
     fn batch_ended(&mut self) -> Result<()> {
-        self.stream.touch();
+        self.stream.life().touch();
         Ok(())
     }
 
     fn finish(&mut self) -> Result<()> {
-        self.stream.is_live.set(false);
-        self.stream.touch();
+        self.stream.life().set_live(false);
         for index in 0..self.tracks.len() {
             let progress = self.tracks[index].finish()?;
             self.settle(&self.tracks[index], progress)?;

@@ -6,21 +6,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::mpd::{Manifest, Segment, Track, init_name};
-use super::track::failed;
 use crate::app::config::section::dash::Dash;
+use crate::app::recording::files::Files;
+use crate::app::recording::table::{Lasting, Life};
 use crate::app::recording::template::{self, relative};
-use crate::core::clock::{Moment, unix_time};
-use crate::core::file;
-use crate::core::offload::{Class, Lane};
-use crate::core::output::Output;
+use crate::core::clock::unix_time;
 use crate::kernel::error::Result;
+use crate::kernel::error_code::ErrorCode;
 use crate::kernel::mp4::TrackConfig;
 use crate::protocol::rtmp::url::StreamUrl;
-
-/// Deletions that may wait, bytes.
-const BACKLOG_BYTES: usize = 1 << 20;
-/// How long the numbers of a stream go on at least after its publication.
-const KEPT: Duration = Duration::from_secs(120);
 
 /// Segments, their numbers, and where all that is.
 pub struct Stream {
@@ -31,11 +25,9 @@ pub struct Stream {
     period: Cell<u32>,
     period_begin_ms: Cell<i64>,
     tracks: RefCell<Vec<Known>>,
-    /// Whether a publication writes it.
-    pub is_live: Cell<bool>,
-    last_data: Cell<Moment>,
+    life: Life,
     manifest: RefCell<Option<String>>,
-    lane: Lane,
+    files: Files,
 }
 
 /// A track of the present period.
@@ -57,10 +49,9 @@ impl Stream {
             period: Cell::new(0),
             period_begin_ms: Cell::new(0),
             tracks: RefCell::default(),
-            is_live: Cell::new(false),
-            last_data: Cell::new(Moment::now()),
+            life: Life::default(),
             manifest: RefCell::default(),
-            lane: Lane::new(Class::Disk, BACKLOG_BYTES),
+            files: Files::new("DASH"),
         })
     }
 
@@ -72,11 +63,6 @@ impl Stream {
     /// Takes the settings of a new publication.
     pub fn set_settings(&self, settings: Rc<Dash>) {
         self.settings.replace(settings);
-    }
-
-    /// Notes that media came.
-    pub fn touch(&self) {
-        self.last_data.set(Moment::now());
     }
 
     /// The stream's time now, milliseconds: that of the clock on the wall, so that it goes on over publications.
@@ -149,7 +135,7 @@ impl Stream {
         let old: Vec<Segment> = tracks.iter_mut().flat_map(|known| known.listed.drain(..)).collect();
         drop(tracks);
         if self.settings().cleanup {
-            self.delete(old.into_iter().map(|segment| segment.file));
+            self.files.delete(old.into_iter().map(|segment| segment.file));
         }
     }
 
@@ -161,8 +147,8 @@ impl Stream {
             tracks.iter().map(named).collect()
         };
         inits
-            .iter()
-            .try_for_each(|(name, init)| replace(&format!("{folder}/{name}"), init))
+            .into_iter()
+            .try_for_each(|(name, init)| self.replace(&format!("{folder}/{name}"), init))
     }
 
     /// Lists a segment that is complete, and writes the manifest. Yields.
@@ -183,11 +169,11 @@ impl Stream {
         };
         if let Some(text) = self.manifest_text(&settings)? {
             let path = settings.place(&self.manifest_name()?).display().to_string();
-            replace(&path, text.as_bytes())?;
+            self.replace(&path, text.into_bytes())?;
             self.manifest.replace(Some(path));
         }
         if settings.cleanup {
-            self.delete(left.into_iter().map(|segment| segment.file));
+            self.files.delete(left.into_iter().map(|segment| segment.file));
         }
         Ok(())
     }
@@ -223,28 +209,8 @@ impl Stream {
         Ok(Some(manifest.to_text()))
     }
 
-    fn delete(&self, files: impl Iterator<Item = String>) {
-        for name in files {
-            let job = move || {
-                if let Err(error) = file::blocking::remove(name.as_ref()) {
-                    log::warn!("DASH file {name} cannot be deleted: {error}");
-                }
-            };
-            if let Err(error) = self.lane.post(0, job) {
-                log::warn!("DASH files are not deleted, the disk is too slow: {error}");
-            }
-        }
-    }
-
-    /// Whether nothing came for `dash_dispose`.
-    pub fn is_idle(&self) -> bool {
-        let dispose = self.settings().dispose;
-        !dispose.is_zero() && Moment::now().since(self.last_data.get()) >= dispose
-    }
-
-    /// Whether its files are to stay, but it was silent so long that its numbers may begin anew.
-    pub fn is_forgotten(&self) -> bool {
-        !self.is_live.get() && Moment::now().since(self.last_data.get()) >= KEPT.max(self.settings().dispose)
+    fn replace(&self, path: &str, content: Vec<u8>) -> Result<()> {
+        self.files.replace(path, content, ErrorCode::DashMpdWrite)
     }
 
     /// Deletes all its files. Yields.
@@ -260,18 +226,21 @@ impl Stream {
             files.extend(inits);
             files.extend(known.listed.drain(..).map(|segment| segment.file));
         }
-        self.delete(files.into_iter());
-        // A failure of the disk was told above.
-        let _ = self.lane.run(move || file::blocking::remove_folder(folder.as_ref()));
+        self.files.delete(files);
+        self.files.settle_folder(folder);
+    }
+}
+
+impl Lasting for Stream {
+    fn life(&self) -> &Life {
+        &self.life
+    }
+
+    fn dispose_after(&self) -> Duration {
+        self.settings().dispose
     }
 }
 
 fn now_unix_ms() -> i64 {
     unix_time().as_millis().try_into().unwrap_or(0)
-}
-
-fn replace(path: &str, content: &[u8]) -> Result<()> {
-    Output::create(format!("{path}.tmp"))
-        .and_then(|mut output| output.write(content).and_then(|()| output.finish(path)))
-        .map_err(|error| failed(&error, path))
 }

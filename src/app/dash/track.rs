@@ -173,7 +173,7 @@ impl TrackWriter {
 }
 
 /// What became of a file.
-pub fn failed(error: &std::io::Error, path: &str) -> Error {
+fn failed(error: &std::io::Error, path: &str) -> Error {
     Error::io(
         ErrorCode::DashMpdWrite,
         error,

@@ -1,16 +1,14 @@
 //! The HTTP client of callbacks: one exchange on a connection of its own.
 
-use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::trust::Trust;
 use crate::app::cli;
+use crate::app::dial::{Peer, dial};
 use crate::app::stream::Stream;
 use crate::core::clock::Moment;
-use crate::core::dns;
 use crate::core::limits::{HTTP_ANSWER_BYTES, HTTP_HEAD_BYTES};
-use crate::core::tcp::TcpStream;
 use crate::kernel::error::{Error, IoWrap, Result};
 use crate::kernel::error_code::ErrorCode;
 use crate::protocol::http::client::{Answer, AnswerReader, Url, request_bytes};
@@ -147,33 +145,10 @@ impl Call {
 
 /// As the URL wants it, all within `timeout`.
 fn connect(url: &Url, trust: &Trust, timeout: Duration) -> Result<Rc<Stream>> {
-    let deadline = Moment::after(timeout);
-    let stream = Rc::new(Stream::from(connect_tcp(url, timeout)?));
-    if url.is_https {
-        let what = || format!("https server {}:{}", url.host, url.port);
-        let settings = trust.settings().map_err(|error| error.wrap(what()))?;
-        let machine = settings
-            .machine(&url.host)
-            .map_err(|cause| Error::new(ErrorCode::HttpsHandshake, format!("{}: {cause}", what())))?;
-        let agreed = stream.begin_tls(machine, deadline.since(Moment::now()));
-        agreed.io_wrap(ErrorCode::HttpsHandshake, what)?;
-    }
-    Ok(stream)
-}
-
-/// To the first address of the host that lets us, all within `timeout`.
-fn connect_tcp(url: &Url, timeout: Duration) -> Result<TcpStream> {
-    let deadline = Moment::after(timeout);
-    let addresses = dns::resolve(&url.host, url.port, timeout)
-        .io_wrap(ErrorCode::DnsResolve, || format!("find http server {}", url.host))?;
-    let mut last = io::Error::from(io::ErrorKind::NotFound);
-    for address in addresses {
-        match TcpStream::connect(address, deadline.since(Moment::now())) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(last).io_wrap(ErrorCode::SocketConnect, || {
-        format!("connect to http server {}:{}", url.host, url.port)
-    })
+    let peer = Peer {
+        what: if url.is_https { "https server" } else { "http server" },
+        host: &url.host,
+        port: url.port,
+    };
+    dial(peer, url.is_https.then_some(trust), timeout)
 }

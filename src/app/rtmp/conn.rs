@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::request::Request;
 use super::socket::Socket;
+use super::who::Who;
 use super::{play, publish};
-use crate::app::cli;
 use crate::app::clients::Entry;
 use crate::app::config::section::security::Action;
 use crate::app::hooks::{Caller, Details, Event, Subject, Traffic};
@@ -18,11 +18,10 @@ use crate::app::source::Source;
 use crate::app::stat::{self, ClientKind, NewClient};
 use crate::app::stream::Stream;
 use crate::core::clock::Moment;
-use crate::core::id::ContextId;
 use crate::kernel::error::{Error, Result, Wrap};
 use crate::kernel::error_code::ErrorCode;
 use crate::kernel::log::printable;
-use crate::protocol::rtmp::server::{ConnectReply, ConnectRequest, Identity, PublishKind, Role, Server as Session};
+use crate::protocol::rtmp::server::{ConnectReply, ConnectRequest, PublishKind, Role, Server as Session};
 use crate::protocol::rtmp::url::StreamUrl;
 
 /// How long a peer may take for each step before it publishes or plays, and to take what is sent to it.
@@ -117,29 +116,13 @@ impl Conn<'_> {
         let config = self.server.config();
         let vhost = config.vhost(&url.vhost);
         let vhost = vhost.as_deref();
-        let ip = self
-            .stream
-            .local_addr()
-            .map(|address| address.ip().to_string())
-            .unwrap_or_default();
-        let id = ContextId::current();
-        let identity = Identity {
-            signature: "SRS",
-            server: cli::SIGNATURE,
-            license: "MIT",
-            url: "https://github.com/ossrs/srs",
-            version: cli::VERSION,
-            authors: "srs-may",
-            ip: &ip,
-            pid: std::process::id(),
-            id: id.as_str(),
-        };
+        let who = Who::on(self.stream);
         let reply = ConnectReply {
             out_ack_size: vhost.map_or(PEER_BANDWIDTH, |vhost| vhost.out_ack_size),
             in_ack_size: vhost.map_or(0, |vhost| vhost.in_ack_size),
             peer_bandwidth: PEER_BANDWIDTH,
             chunk_size: vhost.map_or(config.chunk_size, |vhost| vhost.chunk_size),
-            identity,
+            identity: who.identity(),
         };
         self.session
             .accept_connect(connect, &reply)

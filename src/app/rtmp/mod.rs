@@ -1,9 +1,11 @@
-//! RTMP connections: one coroutine each, from the handshake to the last byte.
+//! RTMP connections: one coroutine each, from the handshake to the last byte; and those that we open, to publish elsewhere.
 
 mod conn;
 mod play;
 mod publish;
+pub mod push;
 mod request;
 mod socket;
+mod who;
 
 pub use conn::serve;

@@ -1,4 +1,4 @@
-//! One that takes a publication's messages as they were published, from the first to the last: what writes files.
+//! One that takes a publication's messages from the first to the last: what writes files, and what sends to other servers.
 
 use std::cell::Cell;
 use std::rc::{Rc, Weak};
@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use super::cursor::Cursor;
 use super::place::{MergedWrite, Place};
-use super::source::{PublicationEnd, Source};
+use super::source::{PublicationEnd, Source, State};
 use super::waiters::Waiter;
+use crate::app::config::section::play::TimeJitter;
+use crate::app::stream::Stream;
 use crate::core::clock::Moment;
 use crate::core::coroutine::{self, Waker};
-use crate::kernel::frame::Frame;
+use crate::kernel::frame::{Frame, Kind};
 
 /// Messages given in one go at most, so that one that has fallen behind lets others run.
 const BATCH: u64 = 512;
@@ -22,6 +24,8 @@ pub struct Follower {
     /// Where it is to stop before that.
     stop_at: Rc<Cell<Option<u64>>>,
     latency: Duration,
+    /// Whether timestamps are those of a player.
+    as_player: bool,
 }
 
 /// Ends one follower before its publication does.
@@ -61,7 +65,14 @@ impl Follower {
             end,
             stop_at: Rc::default(),
             latency,
+            as_player: false,
         }
+    }
+
+    /// From now on messages have the timestamps that a new player gets, by `time_jitter`, and not the publisher's.
+    pub fn timed_as_player(mut self) -> Self {
+        self.as_player = true;
+        self
     }
 
     /// What ends it, which is that of the running coroutine.
@@ -88,18 +99,32 @@ impl Follower {
     /// messages before them were lost, as the source keeps `queue_length` for slow ones; `None` at the publication's
     /// end. Yields.
     pub fn next(&mut self, frames: &mut Vec<Frame>) -> Option<u64> {
-        frames.clear();
-        let merged = MergedWrite {
-            messages: 0,
-            latency: self.latency,
-        };
-        while self.end().is_none() && !self.place.is_due(merged) {
-            self.place.enter(merged);
+        while !self.is_due() {
+            self.place.enter(self.merged());
             coroutine::park(Moment::NEVER);
             if coroutine::is_interrupted() {
+                frames.clear();
                 return None;
             }
         }
+        self.take(frames)
+    }
+
+    /// Waits until [`Follower::take`] has something to give or to tell, the peer sent something, or `deadline`. Yields.
+    pub fn wait(&self, stream: &Stream, deadline: Moment) {
+        if !self.is_due() {
+            self.place.wait(self.merged(), stream, deadline);
+        }
+    }
+
+    /// Whether messages wait, or the end has come.
+    pub fn is_due(&self) -> bool {
+        self.end().is_some() || self.place.is_due(self.merged())
+    }
+
+    /// As [`Follower::next`], when it [is due](Follower::is_due).
+    pub fn take(&mut self, frames: &mut Vec<Frame>) -> Option<u64> {
+        frames.clear();
         let dropped = self.place.dropped();
         self.place.jump_if_lost();
         let missed = self.place.dropped() - dropped;
@@ -111,22 +136,43 @@ impl Follower {
             return None;
         }
         let to = end.min(from + BATCH);
-        if std::mem::take(&mut self.place.needs_headers) {
-            let first = state.journal.get(from).map(|entry| entry.frame.timestamp);
-            frames.extend(state.start_headers(from).map(|header| Frame {
-                // A header that was not repeated has the time of a publication before.
-                timestamp: first.unwrap_or(header.frame.timestamp),
-                ..header.frame.clone()
-            }));
+        let needs_headers = std::mem::take(&mut self.place.needs_headers);
+        let base = self.place.advance(&state, to);
+        if needs_headers {
+            self.take_headers(&state, from, to, frames);
         }
-        frames.extend(
-            state
-                .journal
-                .from(from)
-                .take((to - from) as usize)
-                .map(|(_, entry)| entry.frame.clone()),
-        );
-        self.place.advance(&state, to);
+        let entries = state.journal.from(from).take((to - from) as usize);
+        frames.extend(entries.map(|(_, entry)| {
+            let mut frame = entry.frame.clone();
+            if self.as_player {
+                frame.timestamp = match (frame.kind, state.clock.jitter()) {
+                    (Kind::Data, TimeJitter::Full | TimeJitter::Zero) => 0,
+                    // Modulo 2^32, as timestamps are.
+                    _ => (entry.clock - base).max(0) as u32,
+                };
+            }
+            frame
+        }));
         Some(missed)
+    }
+
+    fn take_headers(&self, state: &State, from: u64, to: u64, frames: &mut Vec<Frame>) {
+        let first = state.journal.get(from).map(|entry| entry.frame.timestamp);
+        let time = match self.as_player {
+            true => Some(self.place.header_time(state, from, to)),
+            // A header that was not repeated has the time of a publication before.
+            false => first,
+        };
+        frames.extend(state.start_headers(from).map(|header| Frame {
+            timestamp: time.unwrap_or(header.frame.timestamp),
+            ..header.frame.clone()
+        }));
+    }
+
+    fn merged(&self) -> MergedWrite {
+        MergedWrite {
+            messages: 0,
+            latency: self.latency,
+        }
     }
 }
