@@ -246,6 +246,7 @@ mod tests {
         let sent = messages(50);
         let bytes = mux(&sent);
         let mut random = fastrand::Rng::with_seed(11);
+        let mut left = 0;
         for _ in 0..100 {
             let kept = bytes.chunks(PACKET_BYTES).filter(|_| random.u8(..) > 5);
             let (seen, _) = remux(&kept.collect::<Vec<_>>().concat());
@@ -255,7 +256,8 @@ mod tests {
             pictures.retain(|(_, payload)| *payload != AVC_HEADER);
             let foreign = pictures.iter().find(|picture| !whole.contains(picture));
             assert_eq!(foreign, None, "a picture is not as it was sent");
-            assert!(pictures.len() > 10, "{} are left", pictures.len());
+            left += pictures.len();
         }
+        assert!(left > 100 * 25, "{left} are left");
     }
 }

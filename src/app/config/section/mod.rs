@@ -1,5 +1,6 @@
 //! Typed snapshots, a file for each feature: read once when a configuration is loaded, immutable from then on.
 
+pub mod caster;
 pub mod dash;
 pub mod dvr;
 pub mod exporter;
