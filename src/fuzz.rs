@@ -11,6 +11,7 @@ mod message;
 mod mp4;
 mod rtmp;
 mod session;
+mod ts;
 
 use crate::core::limits::LOG_LINE_BYTES;
 use crate::kernel::error::Error;
@@ -49,6 +50,7 @@ pub const TARGETS: &[Target] = &[
     target("proxy_prefix", rtmp::proxy_prefix),
     target("session_client", session::client),
     target("session_server", session::server),
+    target("ts_remux", ts::remux),
     target("url", message::url),
     target("vpx", codec::vpx),
     target("websocket", http::websocket),

@@ -114,6 +114,25 @@ pub const MINI_HTTP_HEAD_BYTES: usize = 8 << 10;
 /// How many header lines it may have: what the crate that serves it takes.
 pub const MINI_HTTP_HEADERS: usize = 16;
 
+/// A session description: how many media it may have.
+pub const SDP_MEDIA: usize = 16;
+/// How many attributes, over all its media; also how many formats one media may have.
+pub const SDP_ATTRIBUTES: usize = 512;
+/// RTP packets of one source that wait for one before them.
+pub const RTP_REORDER_PACKETS: usize = 64;
+/// One access unit in RTP, bytes.
+pub const RTP_UNIT_BYTES: usize = TS_UNIT_BYTES;
+/// NAL units of one access unit in RTP.
+pub const RTP_UNIT_NALS: usize = 1024;
+/// AAC frames of one RTP packet.
+pub const RTP_AAC_FRAMES: usize = 64;
+/// The head of an RTSP message, bytes.
+pub const RTSP_HEAD_BYTES: usize = 16 << 10;
+/// The body of an RTSP message, bytes.
+pub const RTSP_BODY_BYTES: usize = 64 << 10;
+/// Packets of a publisher over RTSP that wait to be published.
+pub const RTSP_PACKETS: usize = 1024;
+
 /// Encrypted bytes of one connection that wait for its socket.
 pub const TLS_PENDING_BYTES: usize = 64 << 10;
 /// What is taken of a TLS peer in one go while it gives nothing to read, reads of 4 KiB; then others have their turn.

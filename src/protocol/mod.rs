@@ -5,6 +5,8 @@ pub mod http;
 #[cfg(not(feature = "tls"))]
 pub mod no_tls;
 pub mod rtmp;
+pub mod rtp;
+pub mod sdp;
 #[cfg(feature = "tls")]
 pub mod tls;
 pub mod websocket;

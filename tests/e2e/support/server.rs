@@ -25,6 +25,7 @@ pub struct Setup {
     default_vhost: Option<String>,
     chunk_size: Option<u32>,
     environment: Vec<(&'static str, String)>,
+    port: Option<Port>,
     allowed_errors: Vec<&'static str>,
 }
 
@@ -60,6 +61,12 @@ impl Setup {
         self
     }
 
+    /// The port to listen at, for a configuration that has to know it.
+    pub fn listen(mut self, port: Port) -> Self {
+        self.port = Some(port);
+        self
+    }
+
     /// A part of ERROR lines that this scenario brings about on purpose.
     pub fn allow_error(mut self, part: &'static str) -> Self {
         self.allowed_errors.push(part);
@@ -68,9 +75,9 @@ impl Setup {
 
     /// Starts the server and waits until it listens.
     #[track_caller]
-    pub fn start(self) -> Server {
+    pub fn start(mut self) -> Server {
         let folder = WorkDir::new("server");
-        let port = Port::free();
+        let port = self.port.take().unwrap_or_else(Port::free);
         match env::var("SRS_E2E_SERVER").as_deref() {
             Ok("nginx-rtmp") => self.start_nginx(folder, port),
             Ok(other) => panic!("SRS_E2E_SERVER={other} is not known; nginx-rtmp is, and leaving it out"),

@@ -119,6 +119,9 @@ impl Demuxer {
             let Some(packet) = self.cutter.take() else {
                 return Ok(None);
             };
+            if self.cutter.take_loss() {
+                self.drop_units();
+            }
             self.take_packet(&Packet::parse(&packet)?)?;
         }
     }
@@ -148,6 +151,14 @@ impl Demuxer {
             self.dropped_units += 1;
         }
         taken
+    }
+
+    /// What has begun may hold bytes that are not its own.
+    fn drop_units(&mut self) {
+        for track in &mut self.tracks {
+            track.after_loss = true;
+            self.dropped_units += u64::from(track.assembler.reset());
+        }
     }
 
     fn take_association(&mut self, packet: &Packet<'_>) -> Result<()> {

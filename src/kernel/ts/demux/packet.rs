@@ -75,6 +75,8 @@ pub struct Cutter {
     /// Bytes were passed over, or nothing was taken yet: the next sync byte needs a second one behind its packet.
     is_lost: bool,
     skipped_bytes: u64,
+    /// Bytes were passed over since [`take_loss`](Self::take_loss).
+    has_skipped: bool,
 }
 
 impl Cutter {
@@ -94,6 +96,11 @@ impl Cutter {
     /// How many bytes belonged to no packet, since the start.
     pub fn skipped_bytes(&self) -> u64 {
         self.skipped_bytes
+    }
+
+    /// Whether bytes were passed over since the last call: the packet before them may be half another one.
+    pub fn take_loss(&mut self) -> bool {
+        std::mem::take(&mut self.has_skipped)
     }
 
     /// The next packet, which starts with the sync byte; none if it needs more bytes.
@@ -116,6 +123,7 @@ impl Cutter {
         let at = candidate.unwrap_or(self.buffer.len());
         self.buffer.advance(at);
         self.skipped_bytes += at as u64;
+        self.has_skipped |= at > 0;
         self.buffer.len() > PACKET_BYTES
     }
 }
