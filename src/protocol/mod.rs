@@ -6,6 +6,7 @@ pub mod http;
 pub mod no_tls;
 pub mod rtmp;
 pub mod rtp;
+pub mod rtsp;
 pub mod sdp;
 #[cfg(feature = "tls")]
 pub mod tls;

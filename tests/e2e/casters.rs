@@ -1,4 +1,4 @@
-//! Pushes of other protocols become RTMP streams: MPEG-TS over UDP, FLV over HTTP.
+//! Pushes of other protocols become RTMP streams: MPEG-TS over UDP, FLV over HTTP, RTP that RTSP announces.
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, TcpStream, UdpSocket};
@@ -228,4 +228,93 @@ fn what_is_no_flv_is_refused() {
     // An empty stream is none, and no fault.
     assert_eq!(post("/live/s", "POST", ""), "200");
     drop(TcpStream::connect(&listen).expect("connect"));
+}
+
+/// Publishes a file over RTSP, over and over at its own speed, until dropped.
+fn send_rtsp(server: &Server, ffmpeg: Ffmpeg, sample: Sample, transport: &str, url: &str) -> Program {
+    let mut command = Command::new(ffmpeg.program());
+    command.args([
+        "-nostdin",
+        "-hide_banner",
+        "-v",
+        "warning",
+        "-re",
+        "-stream_loop",
+        "-1",
+        "-i",
+    ]);
+    command
+        .arg(sample.path())
+        .args(["-c", "copy", "-f", "rtsp", "-rtsp_transport", transport, url]);
+    Program::start(ffmpeg.name(), server.folder(), &mut command)
+}
+
+/// RTP carries the same pictures and sound; it tells no decoding times, so the composition times may differ.
+fn assert_same_coded(sample: Sample, recording: &Path, least: usize) {
+    let (sent, seen) = (flv::read(&sample.path()), flv::read(recording));
+    let pictures = |tags| -> Vec<Vec<u8>> {
+        let all: Vec<&[u8]> = flv::media(tags, VIDEO);
+        all.into_iter().map(|payload| payload[5..].to_vec()).collect()
+    };
+    let (sent_pictures, seen_pictures) = (pictures(&sent), pictures(&seen));
+    flv::assert_stretch("video", &slices(&sent_pictures), &slices(&seen_pictures), least);
+    flv::assert_stretch("audio", &flv::media(&sent, AUDIO), &flv::media(&seen, AUDIO), least);
+}
+
+fn slices(all: &[Vec<u8>]) -> Vec<&[u8]> {
+    all.iter().map(Vec::as_slice).collect()
+}
+
+#[test]
+fn ffmpeg_publishes_over_rtsp_between_the_messages() {
+    let port = Port::free();
+    let server = start("rtsp", &format!("127.0.0.1:{}", port.number()), "/[app]/[stream]", "");
+    let url = format!("rtsp://127.0.0.1:{}/live/tcp.sdp", port.number());
+    let _sender = send_rtsp(&server, Ffmpeg::Debian, Sample::H264Aac, "tcp", &url);
+    let recording = record(&server, Ffmpeg::Debian, "tcp", 4);
+    assert_same_coded(Sample::H264Aac, &recording, 50);
+    assert!(Ffmpeg::Debian.decode(server.folder(), &recording) >= 75);
+}
+
+#[test]
+fn ffmpeg_publishes_over_rtsp_by_udp() {
+    let port = Port::free();
+    let listen = format!("127.0.0.1:{}", port.number());
+    let server = start(
+        "rtsp",
+        &listen,
+        "/[app]/[stream]",
+        "rtp_port_min 57200; rtp_port_max 57300;",
+    );
+    let _sender = send_rtsp(
+        &server,
+        Ffmpeg::Debian,
+        Sample::H264Aac,
+        "udp",
+        &format!("rtsp://{listen}/live/udp"),
+    );
+    let recording = record(&server, Ffmpeg::Debian, "udp", 4);
+    assert_same_coded(Sample::H264Aac, &recording, 50);
+}
+
+#[test]
+fn ffmpeg_publishes_hevc_over_rtsp() {
+    let port = Port::free();
+    let listen = format!("127.0.0.1:{}", port.number());
+    let server = start("rtsp", &listen, "/[app]/[stream]", "");
+    let sender = send_rtsp(
+        &server,
+        Ffmpeg::Eight,
+        Sample::HevcAac,
+        "tcp",
+        &format!("rtsp://{listen}/live/hevc"),
+    );
+    let recording = record(&server, Ffmpeg::Eight, "hevc", 3);
+    assert_eq!(
+        codecs(&probe(server.folder(), &recording.display().to_string())),
+        ["hevc", "aac"]
+    );
+    assert!(Ffmpeg::Eight.decode(server.folder(), &recording) >= 50);
+    drop(sender);
+    server.wait_for_line(&["caster rtsp:", "127.0.0.1"]);
 }

@@ -4,6 +4,7 @@
 mod flv;
 mod mpegts;
 mod outlet;
+mod rtsp;
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -71,7 +72,7 @@ pub fn open(server: &Rc<Server>) -> Result<()> {
                 server.casters.workers.borrow_mut().push(worker);
             }
             CasterKind::Flv => listen(server, "caster flv", address, Door::plain("caster flv", flv::serve))?,
-            CasterKind::Rtsp => log::warn!("stream_caster: caster rtsp is not built yet"),
+            CasterKind::Rtsp => listen(server, "caster rtsp", address, Door::plain("caster rtsp", rtsp::serve))?,
             CasterKind::Gb28181 => log::warn!("stream_caster: caster gb28181 is not built yet"),
         }
     }

@@ -4,11 +4,13 @@
 //! of their decoding times.
 
 pub mod audio;
+pub mod decoding;
 pub mod order;
 pub mod sets;
 pub mod video;
 
 pub use audio::{AacRemuxer, AudioFraming, AudioRemuxer, opus_packets};
+pub use decoding::DecodingClock;
 pub use order::Interleaver;
 pub use video::{Times, VideoRemuxer};
 
