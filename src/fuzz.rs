@@ -10,6 +10,7 @@ mod http;
 mod message;
 mod mp4;
 mod rtmp;
+mod rtsp;
 mod session;
 mod ts;
 
@@ -48,6 +49,7 @@ pub const TARGETS: &[Target] = &[
     target("mp4", mp4::mp4),
     target("nal_units", codec::nal_units),
     target("proxy_prefix", rtmp::proxy_prefix),
+    target("rtsp", rtsp::publisher),
     target("session_client", session::client),
     target("session_server", session::server),
     target("ts_remux", ts::remux),

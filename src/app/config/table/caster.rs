@@ -12,7 +12,7 @@ rows! {
     "stream_caster.listen"             Text      "0"        none  restart Live "2+" built
         "Listen port of this caster" "must be >0 when enabled; ip:port or [ipv6]:port too, a multicast group for mpegts_over_udp" ["8935"];
     "stream_caster.interface"          Text      "-"        none  restart Live "-" built
-        "Where a multicast group is joined" "the interface's IPv4 address, or its number for IPv6; empty: the system's choice";
+        "Where a multicast group is joined" "the interface's IPv4 address, or its number for IPv6; empty: the system's choice" ["192.0.2.7"];
     "stream_caster.sip"                Block     "-"        none  restart Live "4+" unbuilt
         "SIP section of gb28181 caster";
     "stream_caster.sip.enabled"        Flag      "on"       none  restart Live "4+" unbuilt
