@@ -9,6 +9,7 @@ pub mod dash;
 pub mod dial;
 pub mod dvr;
 pub mod exporter;
+pub mod forward;
 pub mod hds;
 pub mod heartbeat;
 pub mod hls;

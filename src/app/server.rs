@@ -15,6 +15,7 @@ use super::config::{Config, Origin};
 use super::dash::DashStreams;
 use super::dvr::DvrStreams;
 use super::exporter::{self, Exporter};
+use super::forward::Forwards;
 use super::hds::HdsStreams;
 use super::heartbeat;
 use super::hls::HlsStreams;
@@ -25,7 +26,7 @@ use super::identity::Identity;
 use super::listener::Listener;
 use super::pithy::Turn;
 use super::recording::Recordings;
-use super::rtmp;
+use super::rtmp::{self, Bandchecks};
 use super::source::SourceTable;
 use super::stat::{self, ReloadState, Statistics};
 use super::stream::Stream;
@@ -75,6 +76,10 @@ pub struct Server {
     pub hls: HlsStreams,
     /// Streams as recorded files.
     pub dvr: DvrStreams,
+    /// The bandwidth tests.
+    pub bandchecks: Bandchecks,
+    /// Streams on their way to other servers.
+    pub forwards: Forwards,
     /// What is being written to files.
     pub recordings: Recordings,
     /// Which servers are believed that we call over TLS.
@@ -161,6 +166,8 @@ impl Server {
             hds: HdsStreams::default(),
             hls: HlsStreams::default(),
             dvr: DvrStreams::default(),
+            bandchecks: Bandchecks::default(),
+            forwards: Forwards::default(),
             recordings: Recordings::default(),
             trust: Rc::default(),
             origin,
@@ -226,6 +233,11 @@ impl Server {
         }
         if !self.recordings.wait_finished(Moment::after(LAST_CALLS)) {
             log::warn!("some recordings are not finished, the disk took more than {LAST_CALLS:?}");
+        }
+        if !self.forwards.wait_finished(Moment::after(LAST_CALLS)) {
+            log::warn!(
+                "some servers that streams are forwarded to are not told of the end, it took more than {LAST_CALLS:?}"
+            );
         }
         self.hls.sessions.end_all();
         self.hls.dispose_all();

@@ -107,6 +107,10 @@ pub const HTTP_ANSWER_BYTES: usize = 1 << 20;
 pub const HLS_SESSIONS: usize = 65_536;
 /// A playlist that is read into memory to be given the player's session, bytes; larger ones are sent as they are.
 pub const HLS_PLAYLIST_BYTES: u64 = 1 << 20;
+/// Servers that one publication is forwarded to.
+pub const FORWARD_TARGETS: usize = 256;
+/// Forwards of all publications together.
+pub const FORWARDS: usize = 8192;
 /// Ends of clients that are being told to callback servers at one time; beyond, clients wait for their own.
 pub const HOOK_NOTICES: usize = 4096;
 /// The head of a request to the exporter's port, bytes.

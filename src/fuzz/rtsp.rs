@@ -18,13 +18,21 @@ pub fn publisher(input: &[u8]) {
         return;
     };
     let whole = pull_all(std::iter::once(bytes));
-    assert_eq!(whole, pull_all(Pieces::new(bytes, seed)), "cuts of seed {seed} change what is read");
+    assert_eq!(
+        whole,
+        pull_all(Pieces::new(bytes, seed)),
+        "cuts of seed {seed} change what is read"
+    );
     let mut reorder = Reorder::default();
     for item in &whole {
         match item {
             Item::Request(request) => {
                 let text = String::from_utf8_lossy(&request.body);
-                let _ = (request.path(), request.host(), checked(SessionDescription::parse(&text)));
+                let _ = (
+                    request.path(),
+                    request.host(),
+                    checked(SessionDescription::parse(&text)),
+                );
             }
             Item::Packet { data, .. } => take_packet(data, &mut reorder),
         }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, TcpStream, UdpSocket};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -15,14 +16,31 @@ use crate::support::program::{Program, run};
 use crate::support::server::{Server, Setup};
 
 /// A server with a caster of a kind; `output` is a path at the server itself.
-fn start(kind: &str, listen: &str, output: &str, more: &str) -> Server {
+fn start(kind: &str, listen: &str, output: &str, more: &str) -> Running {
     let port = Port::free();
     let block = format!(
         "stream_caster {{ enabled on; caster {kind}; listen {listen}; \
          output rtmp://127.0.0.1:{}{output}; {more} }}\n",
         port.number()
     );
-    Setup::default().globals(&block).listen(port).start()
+    Running {
+        server: Setup::default().globals(&block).port(&port).start(),
+        _port: port,
+    }
+}
+
+/// A server, and its port, which the configuration had to know.
+struct Running {
+    server: Server,
+    _port: Port,
+}
+
+impl Deref for Running {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.server
+    }
 }
 
 /// Sends a file as MPEG-TS in datagrams, over and over at its own speed, until dropped.

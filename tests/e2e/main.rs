@@ -7,6 +7,7 @@
 
 mod support;
 
+mod bandcheck;
 mod browser_adaptive;
 mod browser_console;
 mod browser_dash;
@@ -18,8 +19,10 @@ mod casters;
 mod config_cli;
 mod connect;
 mod dash;
+mod disk_faults;
 mod dvr;
 mod dvr_control;
+mod forward;
 mod fuzz_corpus;
 mod gop_cache;
 mod gstreamer;

@@ -1,10 +1,13 @@
 //! MPEG-DASH: live streams as files that any web server can serve. See `docs/dash.md`.
 
+mod clock;
+pub mod growing;
 mod mpd;
 mod recorder;
 mod stream;
 mod track;
 
+use self::growing::Shelf;
 use self::recorder::DashRecorder;
 use self::stream::Stream;
 use super::recording::table::Table;
@@ -16,6 +19,8 @@ use crate::kernel::error::Result;
 #[derive(Default)]
 pub struct DashStreams {
     streams: Table<Stream>,
+    /// What is served from memory.
+    pub shelf: Shelf,
 }
 
 impl DashStreams {
@@ -33,7 +38,7 @@ impl DashStreams {
             .streams
             .get_or_insert(url, || Stream::new(url.clone(), settings.clone()));
         stream.set_settings(settings);
-        Ok(Some(Box::new(DashRecorder::new(stream)?)))
+        Ok(Some(Box::new(DashRecorder::new(stream, &self.shelf)?)))
     }
 
     /// Deletes the files of streams that nobody has published for `dash_dispose`. Yields.

@@ -37,6 +37,8 @@ struct Known {
     config: TrackConfig,
     next_number: u64,
     listed: VecDeque<Segment>,
+    /// The one that is being written, where players may have it; how long it will be is a guess.
+    growing: Option<Segment>,
 }
 
 impl Stream {
@@ -78,7 +80,16 @@ impl Stream {
         Ok(self.settings().place(&self.folder_name()?).display().to_string())
     }
 
-    fn folder_name(&self) -> Result<String> {
+    /// The stream's vhost.
+    pub fn vhost(&self) -> &str {
+        &self.url.vhost
+    }
+
+    /// The folder of segments below that of all files.
+    ///
+    /// # Errors
+    /// When the stream's name makes no file name.
+    pub fn folder_name(&self) -> Result<String> {
         template::expand("[app]/[stream]", &self.url, |_| None)
     }
 
@@ -116,6 +127,7 @@ impl Stream {
                         config: config.clone(),
                         next_number: 0,
                         listed: VecDeque::new(),
+                        growing: None,
                     });
                     tracks.sort_by_key(|known| known.name);
                     false
@@ -151,29 +163,62 @@ impl Stream {
             .try_for_each(|(name, init)| self.replace(&format!("{folder}/{name}"), init))
     }
 
+    /// Lists a segment that is being written, and writes the manifest. Yields.
+    ///
+    /// # Errors
+    /// What the disk does.
+    pub fn announce(&self, track: &str, segment: Segment) -> Result<()> {
+        self.with_track(track, |known| {
+            let guess = known.listed.back().map_or(segment.duration_ms, |last| last.duration_ms);
+            known.growing = Some(Segment {
+                duration_ms: guess,
+                ..segment
+            });
+        });
+        self.write_manifest(&self.settings())
+    }
+
+    /// What was being written is not any more.
+    pub fn forget_growing(&self) {
+        for known in self.tracks.borrow_mut().iter_mut() {
+            known.growing = None;
+        }
+    }
+
+    fn with_track<T>(&self, name: &str, work: impl FnOnce(&mut Known) -> T) -> Option<T> {
+        self.tracks
+            .borrow_mut()
+            .iter_mut()
+            .find(|known| known.name == name)
+            .map(work)
+    }
+
+    fn write_manifest(&self, settings: &Dash) -> Result<()> {
+        if let Some(text) = self.manifest_text(settings)? {
+            let path = settings.place(&self.manifest_name()?).display().to_string();
+            self.replace(&path, text.into_bytes())?;
+            self.manifest.replace(Some(path));
+        }
+        Ok(())
+    }
+
     /// Lists a segment that is complete, and writes the manifest. Yields.
     ///
     /// # Errors
     /// What the disk does.
     pub fn publish(&self, track: &str, segment: Segment) -> Result<()> {
         let settings = self.settings();
-        let left: Vec<Segment> = {
-            let mut tracks = self.tracks.borrow_mut();
-            let Some(known) = tracks.iter_mut().find(|known| known.name == track) else {
-                return Ok(());
-            };
+        let left: Option<Vec<Segment>> = self.with_track(track, |known| {
+            known.growing = None;
             known.next_number = segment.number + 1;
             known.listed.push_back(segment);
             let leaving = known.listed.len().saturating_sub(settings.window_size);
             known.listed.drain(..leaving).collect()
-        };
-        if let Some(text) = self.manifest_text(&settings)? {
-            let path = settings.place(&self.manifest_name()?).display().to_string();
-            self.replace(&path, text.into_bytes())?;
-            self.manifest.replace(Some(path));
-        }
+        });
+        self.write_manifest(&settings)?;
         if settings.cleanup {
-            self.files.delete(left.into_iter().map(|segment| segment.file));
+            let left = left.into_iter().flatten();
+            self.files.delete(left.map(|segment| segment.file));
         }
         Ok(())
     }
@@ -186,11 +231,11 @@ impl Stream {
         let known = self.tracks.borrow();
         let tracks: Vec<Track<'_>> = known
             .iter()
-            .filter(|known| !known.listed.is_empty())
             .map(|known| Track {
                 config: &known.config,
-                segments: known.listed.iter().collect(),
+                segments: known.listed.iter().chain(&known.growing).collect(),
             })
+            .filter(|track| !track.segments.is_empty())
             .collect();
         let longest = tracks.iter().map(|track| track.segments.len()).max().unwrap_or(0);
         if tracks.len() < 2 && longest < 2 {
@@ -204,6 +249,7 @@ impl Stream {
             period: self.period.get(),
             period_begin_ms: self.period_begin_ms.get(),
             base: &base,
+            low_latency: settings.low_latency,
             tracks: &tracks,
         };
         Ok(Some(manifest.to_text()))

@@ -5,6 +5,7 @@
 
 mod answer;
 mod body;
+mod forward;
 mod notify;
 
 use std::cell::{Cell, RefCell};

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::app::config::section::vhost::Vhost;
 use crate::app::dvr::Enrolled;
+use crate::app::forward::{self, Forwarding};
 use crate::app::hooks::Subject;
 use crate::app::server::Server;
 use crate::app::source::{Follower, Source, Stop};
@@ -109,15 +110,23 @@ impl Recordings {
     }
 }
 
-/// Starts what the vhost's settings ask for. To be called for a publication before its first message; the result is to be
-/// dropped when it ends. Yields.
+/// What goes along with a publication and ends when this is dropped.
+pub struct Companions {
+    _enrolled: Enrolled,
+    _forwarding: Forwarding,
+}
+
+/// Starts what the vhost's settings ask for, forwards too. To be called for a publication before its first message; the
+/// result is to be dropped when it ends. Yields.
 ///
 /// # Errors
-/// The publication is to be refused with them: those of [`start`].
-pub fn begin(publisher: &Publisher) -> Result<Option<Enrolled>> {
+/// The publication is to be refused with them: those of [`start`] and [`forward::urls`].
+pub fn begin(publisher: &Publisher) -> Result<Option<Companions>> {
     let Some(server) = publisher.server.upgrade() else {
         return Ok(None);
     };
+    // This may refuse it, and then there shall be no files.
+    let urls = forward::urls(&server, publisher)?;
     let wanted = [
         server.hls.recorder(publisher),
         server.dash.recorder(publisher)?,
@@ -127,7 +136,10 @@ pub fn begin(publisher: &Publisher) -> Result<Option<Enrolled>> {
         let name = recorder.name();
         start(publisher, recorder, Beginning::First).wrap(name)?;
     }
-    server.dvr.enroll(publisher).map(Some)
+    Ok(Some(Companions {
+        _enrolled: server.dvr.enroll(publisher)?,
+        _forwarding: forward::start(&server, publisher, urls),
+    }))
 }
 
 /// Where in a publication a recorder begins.

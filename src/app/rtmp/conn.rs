@@ -8,8 +8,9 @@ use std::time::Duration;
 use super::request::Request;
 use super::socket::Socket;
 use super::who::Who;
-use super::{play, publish};
+use super::{bandcheck, play, publish};
 use crate::app::clients::Entry;
+use crate::app::config::section::bandcheck::Bandcheck;
 use crate::app::config::section::security::Action;
 use crate::app::hooks::{Caller, Details, Event, Subject, Traffic};
 use crate::app::security;
@@ -60,7 +61,12 @@ fn log_end(error: &Error) {
     match error.code() {
         _ if error.is_client_gone() => log::info!("client disconnect peer. ret={number}, {}", error.summary()),
         ErrorCode::SocketTimeout => log::warn!("client timed out. ret={number}, {}", error.summary()),
-        ErrorCode::DurationExceed | ErrorCode::KickoffForIdle | ErrorCode::StreamBusy | ErrorCode::NoVhost => {
+        ErrorCode::DurationExceed
+        | ErrorCode::KickoffForIdle
+        | ErrorCode::StreamBusy
+        | ErrorCode::NoVhost
+        | ErrorCode::BandwidthKey
+        | ErrorCode::BandwidthDenied => {
             log::warn!("server disconnect. ret={number}, {}", error.summary());
         }
         _ => log::error!("serve error {error}"),
@@ -99,6 +105,10 @@ impl Conn<'_> {
         let connect = self.session.read_connect().wrap("rtmp connect tcUrl")?;
         let url = StreamUrl::connect(&connect.tc_url)?;
         self.subject = self.subject_of(url.clone(), &connect).ok();
+        let vhost = self.server.config().vhost(&url.vhost);
+        if let Some(vhost) = vhost.filter(|vhost| vhost.bandcheck.enabled) {
+            return self.check_bandwidth(&connect, &url, &vhost.bandcheck);
+        }
         self.accept(&connect, &url)?;
         let mut before = (0, 0);
         for round in 0..ROUNDS_MAX {
@@ -109,6 +119,12 @@ impl Conn<'_> {
             before = (self.stream.received_bytes(), self.stream.sent_bytes());
         }
         Ok(())
+    }
+
+    fn check_bandwidth(&mut self, connect: &ConnectRequest, url: &StreamUrl, settings: &Bandcheck) -> Result<()> {
+        bandcheck::admit(&mut self.session, connect, settings, &self.server.bandchecks)?;
+        self.accept(connect, url)?;
+        bandcheck::serve(&mut self.session, self.stream, connect, settings)
     }
 
     /// Accepts every connect: only the stream's name tells for sure which vhost is meant.

@@ -65,10 +65,13 @@ pub(super) fn serve(
     };
     let ended = match recording::begin(&publisher(request, source)) {
         // Bound to a name: it lives as long as the publication.
-        Ok(_enrolled) => take(session, stream, request, publication, kind, turn, interval),
+        Ok(_companions) => take(session, stream, request, publication, kind, turn, interval),
         Err(refused) => {
             drop(publication);
-            let _ = session.reject(&StatusCode::PublishBadName, "the stream cannot be recorded");
+            let _ = session.reject(
+                &StatusCode::PublishBadName,
+                "the stream cannot be recorded or forwarded",
+            );
             Err(refused)
         }
     };

@@ -249,6 +249,8 @@ impl Target {
         stream.set_write_timeout(Some(options.dialogue_timeout));
         // Writes are gathered here, and each step of the dialogue is waited for.
         let _ = stream.set_nodelay(true);
+        // A stream may be silent for long, and its server gone.
+        let _ = stream.set_keepalive(true);
         let mut client = Client::new(Line {
             stream: stream.clone(),
             deadline: Moment::after(options.dialogue_timeout),

@@ -1,6 +1,7 @@
 //! The harness: the server under test, sample media, real clients, and a raw RTMP client for what no real client does.
 
 pub mod amf;
+pub mod bandcheck;
 pub mod browser;
 pub mod bystander;
 pub mod callbacks;
@@ -15,4 +16,5 @@ pub mod program;
 pub mod rtmp;
 pub mod server;
 pub mod wait;
+pub mod web;
 pub mod workdir;

@@ -362,6 +362,17 @@ impl Rtmp {
         let _ = setsockopt(&self.socket, sockopt::Linger, &at_once);
     }
 
+    /// Whether the server has sent something that is not received yet.
+    pub fn has_input(&mut self) -> io::Result<bool> {
+        self.socket.set_nonblocking(true)?;
+        let peeked = self.socket.peek(&mut [0]);
+        self.socket.set_nonblocking(false)?;
+        match peeked {
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            peeked => peeked.map(|_| true),
+        }
+    }
+
     /// Whether the server has left the connection open so far. What it has sent is thrown away.
     pub fn is_open(&mut self) -> bool {
         let mut scratch = [0; 4096];

@@ -8,6 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use super::nginx::Nginx;
 use super::port::Port;
 use super::program::{Program, tail};
@@ -24,9 +27,10 @@ pub struct Setup {
     vhosts: String,
     default_vhost: Option<String>,
     chunk_size: Option<u32>,
+    port: Option<u16>,
     environment: Vec<(&'static str, String)>,
-    port: Option<Port>,
     allowed_errors: Vec<&'static str>,
+    small_disk: Option<&'static str>,
 }
 
 impl Setup {
@@ -54,16 +58,16 @@ impl Setup {
         self
     }
 
+    /// The port to listen on, which the test itself holds: servers can follow one another there.
+    pub fn port(mut self, port: &Port) -> Self {
+        self.port = Some(port.number());
+        self
+    }
+
     /// A variable for the server's environment.
     #[cfg(feature = "tls")]
     pub fn environment(mut self, name: &'static str, value: &str) -> Self {
         self.environment.push((name, value.to_owned()));
-        self
-    }
-
-    /// The port to listen at, for a configuration that has to know it.
-    pub fn listen(mut self, port: Port) -> Self {
-        self.port = Some(port);
         self
     }
 
@@ -73,22 +77,46 @@ impl Setup {
         self
     }
 
+    /// Gives this folder a disk of its own, of 1 MiB, which only the server sees.
+    pub fn small_disk(mut self, folder: &'static str) -> Self {
+        self.small_disk = Some(folder);
+        self
+    }
+
+    /// The program, in a mount namespace of its own if it has a small disk.
+    fn program(&self, folder: &Path) -> Command {
+        let Some(disk) = self.small_disk else {
+            return Command::new(PROGRAM);
+        };
+        fs::create_dir(folder.join(disk)).expect("create the folder of the small disk");
+        let mut command = Command::new("unshare");
+        if !nix::unistd::geteuid().is_root() {
+            command.args(["--user", "--map-root-user"]);
+        }
+        let script = format!("mount -t tmpfs -o size=1m none {disk} && exec \"$0\" \"$@\"");
+        command.args(["--mount", "sh", "-c", &script, PROGRAM]);
+        command
+    }
+
     /// Starts the server and waits until it listens.
     #[track_caller]
-    pub fn start(mut self) -> Server {
+    pub fn start(self) -> Server {
         let folder = WorkDir::new("server");
-        let port = self.port.take().unwrap_or_else(Port::free);
+        if let Some(port) = self.port {
+            return self.start_real(folder, port, None);
+        }
+        let port = Port::free();
         match env::var("SRS_E2E_SERVER").as_deref() {
             Ok("nginx-rtmp") => self.start_nginx(folder, port),
             Ok(other) => panic!("SRS_E2E_SERVER={other} is not known; nginx-rtmp is, and leaving it out"),
-            Err(_) => self.start_real(folder, port),
+            Err(_) => self.start_real(folder, port.number(), Some(port)),
         }
     }
 
-    fn start_real(self, folder: WorkDir, port: Port) -> Server {
+    fn start_real(self, folder: WorkDir, port: u16, held: Option<Port>) -> Server {
         let file = folder.join("srs.conf");
-        fs::write(&file, self.configuration(port.number())).expect("write the server's configuration");
-        let mut command = Command::new(PROGRAM);
+        fs::write(&file, self.configuration(port)).expect("write the server's configuration");
+        let mut command = self.program(&folder);
         command.arg("-c").arg(&file).current_dir(&*folder);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let mut program = Program::start("srs", &folder, &mut command);
@@ -99,9 +127,9 @@ impl Setup {
         Server {
             program: Running::Real(program),
             allowed_errors: self.allowed_errors,
-            port: port.number(),
+            port,
             folder,
-            _port: Some(port),
+            _port: held,
         }
     }
 
@@ -186,6 +214,12 @@ impl Server {
             Running::Real(program) => program.pid(),
             Running::StandIn(nginx) => nginx.pid(),
         }
+    }
+
+    /// Sends it a signal.
+    #[track_caller]
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid().cast_signed()), signal).unwrap_or_else(|e| panic!("send {signal}: {e}"));
     }
 
     /// Whether this is the stand-in, whose log is not ours.

@@ -79,7 +79,9 @@ enum Coding {
 
 struct Pictures {
     remuxer: VideoRemuxer,
-    decoding: DecodingClock,
+    /// None while the first pictures are gathered to learn from.
+    decoding: Option<DecodingClock>,
+    gathered: Vec<(i64, AccessUnit)>,
 }
 
 impl Track {
@@ -229,17 +231,9 @@ impl Track {
         clock: &SessionClock,
         out: &mut Vec<Frame>,
     ) -> Result<()> {
-        let mut result = Ok(());
-        for unit in units {
-            let presentation = self.time(unit.timestamp, clock);
-            let times = Times {
-                decoding: pictures.decoding.next(presentation, JUMP_TICKS),
-                presentation,
-            };
-            let nals = unit.nals.iter().map(|nal| &nal[..]);
-            result = result.and(pictures.remuxer.access_unit(times, nals, out));
-        }
-        result
+        let timed = units.into_iter().map(|unit| (self.time(unit.timestamp, clock), unit));
+        pictures.gathered.extend(timed);
+        pictures.put_gathered(out)
     }
 
     /// The session's time of an RTP timestamp, ticks of 90 kHz. It is tied to the sender's wall clock if a report came
@@ -275,8 +269,30 @@ impl Pictures {
         remuxer.set_parameters(nals.iter().map(Vec::as_slice));
         Ok(Pictures {
             remuxer,
-            decoding: DecodingClock::default(),
+            decoding: None,
+            gathered: Vec::new(),
         })
+    }
+
+    fn put_gathered(&mut self, out: &mut Vec<Frame>) -> Result<()> {
+        if self.decoding.is_none() {
+            if self.gathered.len() < DecodingClock::LEARNING {
+                return Ok(());
+            }
+            let times: Vec<i64> = self.gathered.iter().map(|(time, _)| *time).collect();
+            self.decoding = Some(DecodingClock::learnt(&times));
+        }
+        let mut result = Ok(());
+        for (presentation, unit) in self.gathered.drain(..) {
+            let decoding = match &mut self.decoding {
+                Some(clock) => clock.next(presentation, JUMP_TICKS),
+                None => presentation,
+            };
+            let times = Times { decoding, presentation };
+            let nals = unit.nals.iter().map(|nal| &nal[..]);
+            result = result.and(self.remuxer.access_unit(times, nals, out));
+        }
+        result
     }
 }
 
@@ -350,7 +366,12 @@ mod tests {
         video
             .rtp(&packet(u32::MAX - 1799, 1, &[0x65, 1]), &clock, &mut out)
             .unwrap();
-        video.rtp(&packet(1800, 2, &[0x41, 1]), &clock, &mut out).unwrap();
+        for number in 0..10u16 {
+            let timestamp = 1800 + u32::from(number) * 3600;
+            video
+                .rtp(&packet(timestamp, 2 + number, &[0x41, 1]), &clock, &mut out)
+                .unwrap();
+        }
         assert!(out[0].facts.is_video_sequence_header() && out[1].facts.keyframe);
         // The timestamp has wrapped between the two.
         assert_eq!(out[2].timestamp.wrapping_sub(out[1].timestamp), 40);
@@ -376,10 +397,15 @@ mod tests {
             report.extend((rate * 3).to_be_bytes());
             report.extend([0; 8]);
             track.rtcp(&report, &mut clock).unwrap();
-            let timestamp = rate * 3 + rate / 1000 * behind_ms;
             let payload: &[u8] = if number == 0 { &[0x65, 1] } else { &[0, 16, 0, 8, 1] };
-            track.rtp(&packet(timestamp, 1, payload), &clock, &mut out).unwrap();
-            times.push(out.last().unwrap().timestamp);
+            out.clear();
+            for sequence in 0..10u16 {
+                let timestamp = rate * 3 + rate / 1000 * behind_ms + u32::from(sequence) * rate / 25;
+                track
+                    .rtp(&packet(timestamp, sequence, payload), &clock, &mut out)
+                    .unwrap();
+            }
+            times.push(out[0].timestamp);
         }
         assert!((times[1] - times[0]).abs_diff(500) <= 3, "{times:?}");
     }

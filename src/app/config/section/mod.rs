@@ -1,9 +1,11 @@
 //! Typed snapshots, a file for each feature: read once when a configuration is loaded, immutable from then on.
 
+pub mod bandcheck;
 pub mod caster;
 pub mod dash;
 pub mod dvr;
 pub mod exporter;
+pub mod forward;
 pub mod hds;
 pub mod heartbeat;
 pub mod hls;

@@ -2,8 +2,10 @@
 
 use std::rc::Rc;
 
+use super::bandcheck::Bandcheck;
 use super::dash::Dash;
 use super::dvr::Dvr;
+use super::forward::Forward;
 use super::hds::Hds;
 use super::hls::Hls;
 use super::http_hooks::HttpHooks;
@@ -47,6 +49,10 @@ pub struct Vhost {
     pub security: Security,
     /// Who is called when clients come and go.
     pub http_hooks: HttpHooks,
+    /// Bandwidth tests in place of streams.
+    pub bandcheck: Bandcheck,
+    /// Other servers that get the streams.
+    pub forward: Rc<Forward>,
     /// Files that are served over HTTP.
     pub http_static: HttpStatic,
     /// Live streams that are served over HTTP.
@@ -81,6 +87,8 @@ impl Vhost {
             refer: Refer::read(&vhost.section("refer")),
             security: Security::read(&vhost.section("security")),
             http_hooks: HttpHooks::read(&vhost.section("http_hooks")),
+            bandcheck: Bandcheck::read(&vhost.section("bandcheck")),
+            forward: Rc::new(Forward::read(&vhost.section("forward"))),
             http_static: HttpStatic::read(name, &vhost.section("http_static")),
             http_remux: HttpRemux::read(&vhost.section("http_remux")),
             dash: Rc::new(Dash::read(&vhost.section("dash"))),

@@ -35,14 +35,14 @@ rows! {
         "Edge pull protocol" "rtmp flv flvs; new pulls";
     "vhost.cluster.follow_client"      Flag      "off"      none  reload  Live "5+" unbuilt
         "Pull flv when a client plays flv" "new pulls";
-    "vhost.forward"                    Block     "-"        none  reload  Live "1+" unbuilt
+    "vhost.forward"                    Block     "-"        none  reload  Live "1+" built
         "Copy published streams to other servers" "old spelling: forward a b;";
-    "vhost.forward.enabled"            Flag      "off"      none  reload  Live "1+" unbuilt
-        "Enable forwarding";
-    "vhost.forward.destination"        List      "-"        none  reload  Live "3+" unbuilt
-        "Targets host[:port]" ["127.0.0.1:1936 127.0.0.1:1937"];
-    "vhost.forward.backend"            Text      "-"        none  reload  Live "5+" unbuilt
-        "Callback that returns target URLs" "when set, destination is unused" ["http://127.0.0.1:8085/api/v1/forward"];
+    "vhost.forward.enabled"            Flag      "off"      none  reload  Live "1+" built
+        "Whether streams are forwarded" "next publication; not together with publish.kickoff_for_idle";
+    "vhost.forward.destination"        List      "-"        none  reload  Live "3+" built
+        "Servers that get each stream: host, host:port or a URL" "next publication; URLs may hold [vhost] [app] [stream] [param]" ["127.0.0.1:1936 127.0.0.1:1937"];
+    "vhost.forward.backend"            Text      "-"        none  reload  Live "5+" built
+        "Callback that tells the URLs to forward a stream to" "in place of destination; when it fails the publication is refused" ["http://127.0.0.1:8085/api/v1/forward"];
     "vhost.forward.vhost"              Text      "-"        none  restart Removed "1-2" built
         "Tolerated name in forward block, without effect";
     "vhost.forward.refer"              Text      "-"        none  restart Removed "1-2" built
@@ -105,16 +105,16 @@ rows! {
         "Rule: play or publish, then source" "repeatable; source: all, IP, IPv4 CIDR" ["play all"];
     "vhost.security.deny"              List      "-"        none  reload  Live "2+" built
         "Rule: play or publish, then source" "repeatable; checked before allow" ["publish 192.0.2.0/24"];
-    "vhost.bandcheck"                  OpenBlock "-"        none  restart Removed "1-4" built
-        "RTMP bandwidth test vhost" "accepted without effect";
-    "vhost.bandcheck.enabled"          Flag      "off"      none  restart Removed "1-4" built
-        "This vhost serves bandwidth tests";
-    "vhost.bandcheck.key"              Text      "-"        none  restart Removed "1-4" built
-        "Key a test client must bring" "tcUrl must contain key=KEY, also with empty KEY";
-    "vhost.bandcheck.interval"         FractionalSeconds "30"       none  restart Removed "1-4" built
-        "Minimum gap between two tests";
-    "vhost.bandcheck.limit_kbps"       Int       "1000"     none  restart Removed "1-4" built
-        "Rate limit of a test, kbps";
+    "vhost.bandcheck"                  OpenBlock "-"        none  restart Live "1-4" built
+        "Bandwidth tests over RTMP in place of streams" "SRS has dropped them after version 4";
+    "vhost.bandcheck.enabled"          Flag      "off"      none  restart Live "1-4" built
+        "Whether clients of this vhost get a bandwidth test" "they cannot publish or play then";
+    "vhost.bandcheck.key"              Text      "-"        none  restart Live "1-4" built
+        "Key that a client must bring" "its tcUrl must contain key=KEY, also with an empty KEY" ["35c9b402c12a7246868752e2878f7e0e"];
+    "vhost.bandcheck.interval"         FractionalSeconds "30"       none  restart Live "1-4" built
+        "Shortest time between two tests of the whole server";
+    "vhost.bandcheck.limit_kbps"       Int       "1000"     none  restart Live "1-4" built
+        "What a test may take in each direction, kbps";
     "vhost.refer_play"                 List      "-"        none  reload  Deprecated "1-2" built
         "Old name of refer.play" "transformed; turns refer.enabled on";
     "vhost.refer_publish"              List      "-"        none  reload  Deprecated "1-2" built

@@ -13,6 +13,33 @@ pub struct DecodingClock {
 }
 
 impl DecodingClock {
+    /// How many pictures it needs to see before it can tell times that fit from the first one on.
+    pub const LEARNING: usize = 10;
+
+    /// Knows from the first pictures of a stream, in decoding order, how many are held back. What it does not see there
+    /// it learns when it comes, at the price of some pictures that are decoded late.
+    pub fn learnt(presentations: &[i64]) -> Self {
+        let before = |at: usize| {
+            presentations
+                .iter()
+                .take(at)
+                .filter(|early| **early > presentations[at])
+                .count()
+        };
+        let held_back = (0..presentations.len()).map(before).max().unwrap_or(0).min(REORDER_MAX);
+        let mut sorted = presentations.to_vec();
+        sorted.sort_unstable();
+        let steps = sorted.windows(2).map(|pair| pair[1] - pair[0]).filter(|step| *step > 0);
+        let (step, first) = (steps.min().unwrap_or(0), sorted.first().copied().unwrap_or(0));
+        // As if as many pictures had been shown before the first one.
+        let window = (1..=held_back as i64).rev().map(|early| first - early * step).collect();
+        DecodingClock {
+            window,
+            held_back,
+            last: None,
+        }
+    }
+
     /// The decoding time of the next picture, in the units of its presentation time. It never goes back; a step back of
     /// more than `jump` is a new beginning.
     pub fn next(&mut self, presentation: i64, jump: i64) -> i64 {
@@ -69,6 +96,22 @@ mod tests {
             .skip(7)
             .filter(|(shown, decoded)| shown < decoded);
         assert_eq!(late.count(), 0, "{shown:?} {decoded:?}");
+    }
+
+    #[test]
+    fn who_has_seen_the_start_is_right_from_the_first_picture_on() {
+        // I P B b b P B b b …, where b refers to B.
+        let mut shown = vec![0];
+        for group in 0..6 {
+            shown.extend([160, 80, 40, 120].map(|time| group * 160 + time));
+        }
+        let mut clock = DecodingClock::learnt(&shown[..DecodingClock::LEARNING]);
+        let decoded: Vec<i64> = shown.iter().map(|time| clock.next(*time, 1000)).collect();
+        assert!(decoded.windows(2).all(|pair| pair[1] - pair[0] == 40), "{decoded:?}");
+        assert!(shown.iter().zip(&decoded).all(|(shown, decoded)| shown >= decoded));
+        let mut clock = DecodingClock::learnt(&[7, 7]);
+        assert_eq!(clock.next(7, 1000), 7);
+        assert_eq!(DecodingClock::learnt(&[]).next(5, 1000), 5);
     }
 
     #[test]
