@@ -54,10 +54,7 @@ impl Assembler {
     fn extend(&mut self, bytes: &[u8], each: &mut impl FnMut(&[u8])) {
         self.partial.extend_from_slice(bytes);
         let mut rest = self.partial.as_slice();
-        loop {
-            let [table_id, length1, length0, ..] = *rest else {
-                break;
-            };
+        while let [table_id, length1, length0, ..] = *rest {
             let length = 3 + usize::from(u16::from_be_bytes([length1 & 0x0f, length0]));
             if table_id == STUFFING || length > SECTION_BYTES_MAX {
                 rest = &[];
