@@ -6,7 +6,7 @@ rows! {
     "stream_caster.enabled"            Flag      "off"      none  restart Live "2+" built
         "Run this caster";
     "stream_caster.caster"             Text      "-"        none  restart Live "2+" built
-        "Kind of input" "mpegts_over_udp, flv, rtsp; gb28181 (4+) is not built yet; other: error 4010" ["mpegts_over_udp"];
+        "Kind of input" "mpegts_over_udp, flv, rtsp; gb28181 (4+) is not built yet; other: error 4010" ["rtsp"];
     "stream_caster.output"             Text      "-"        none  restart Live "2+" built
         "RTMP target URL template" "flv, rtsp: [vhost] [app] [stream]; gb28181: [stream]" ["rtmp://127.0.0.1/live/livestream"];
     "stream_caster.listen"             Text      "0"        none  restart Live "2+" built
