@@ -15,6 +15,7 @@ const HOST: Host = Host {
     open_files: 10_000,
     addresses: 2,
     in_docker: false,
+    looks_for_programs: false,
 };
 
 fn no_variables(_: &str) -> Option<String> {

@@ -15,6 +15,7 @@ use super::config::{Config, Origin};
 use super::dash::DashStreams;
 use super::dvr::DvrStreams;
 use super::exporter::{self, Exporter};
+use super::ffmpeg::{self, Children};
 use super::forward::Forwards;
 use super::hds::HdsStreams;
 use super::heartbeat;
@@ -60,6 +61,8 @@ pub struct Server {
     pub http: Http,
     /// What the API tells of all that.
     pub stat: Rc<Statistics>,
+    /// The processes that it runs.
+    pub children: Children,
     /// Who this server is.
     pub identity: Identity,
     /// The HTTP callbacks.
@@ -159,6 +162,7 @@ impl Server {
             stat: Rc::new(stat),
             identity,
             casters: Casters::new(&config.casters),
+            children: Children::new(&config),
             exporter: Exporter::new(config.exporter.clone()),
             config: RefCell::new(config),
             hooks: Hooks::default(),
@@ -211,6 +215,9 @@ impl Server {
         let viewers = self.clone();
         coroutine::spawn("HLS sessions", move || viewers.hls.watch());
         coroutine::spawn("monitor", super::monitor::run);
+        let reporter = self.clone();
+        coroutine::spawn("child processes", move || ffmpeg::report(&reporter));
+        self.children.apply(&self.config());
         let statistics = self.stat.clone();
         coroutine::spawn("statistics", move || stat::run(&statistics));
         while self.quit.get().is_none() {
@@ -227,12 +234,16 @@ impl Server {
     /// Ends all clients, so that callback servers learn of it.
     fn tell_ends(&self) {
         let deadline = Moment::after(LAST_CALLS);
+        self.children.stop();
         self.clients.kick_all();
         if !self.clients.wait_empty(deadline) {
             log::warn!("some clients have not ended after {LAST_CALLS:?}");
         }
         if !self.recordings.wait_finished(Moment::after(LAST_CALLS)) {
             log::warn!("some recordings are not finished, the disk took more than {LAST_CALLS:?}");
+        }
+        if !self.children.wait_ended(Moment::after(LAST_CALLS)) {
+            log::warn!("some child processes have not ended after {LAST_CALLS:?}");
         }
         if !self.forwards.wait_finished(Moment::after(LAST_CALLS)) {
             log::warn!(
@@ -278,6 +289,7 @@ impl Server {
         log::info!("graceful quit, listeners close in {:?}", process.grace_start_wait);
         self.sleep_unless_fast(process.grace_start_wait);
         self.close_listeners();
+        self.children.stop_ingests();
         let mut looks = 0u32;
         while !self.clients.is_empty() && self.quit.get() != Some(Quit::Fast) {
             if looks.is_power_of_two() && looks <= 32 {
@@ -433,6 +445,9 @@ impl Server {
                 source.keep_sound(vhost.http_remux.kept_sound());
             }
         });
+        if !self.is_quitting() {
+            self.children.apply(&config);
+        }
         self.stat.host.count_disks(&config.stats.disk);
         self.stat
             .retain_vhosts(|name| config.vhosts().iter().any(|vhost| vhost.name == name));

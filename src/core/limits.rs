@@ -113,6 +113,8 @@ pub const FORWARD_TARGETS: usize = 256;
 pub const FORWARDS: usize = 8192;
 /// Ends of clients that are being told to callback servers at one time; beyond, clients wait for their own.
 pub const HOOK_NOTICES: usize = 4096;
+/// Child processes at one time: FFmpeg for inputs and outputs, and commands, of which each publisher starts some.
+pub const CHILD_PROCESSES: usize = 1024;
 /// The head of a request to the exporter's port, bytes.
 pub const MINI_HTTP_HEAD_BYTES: usize = 8 << 10;
 /// How many header lines it may have: what the crate that serves it takes.

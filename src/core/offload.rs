@@ -1,7 +1,7 @@
 //! Work that blocks, off the worker's thread: disks, names, child processes.
 //!
 //! Each [`Class`] has its own threads, so that a hung name server never delays a disk and the other way round. Threads
-//! start on demand and end when idle. A finished job puts its number in a list and writes an eventfd; one coroutine waits
+//! start on demand and end when idle (with one exception). A finished job puts its number in a list and writes an eventfd; one coroutine waits
 //! for that and wakes those whose jobs are done.
 
 use std::cell::{Cell, RefCell};
@@ -22,7 +22,7 @@ use super::id::ContextId;
 use super::limits;
 use super::reactor::Registration;
 
-/// How long a thread waits for more work before it ends.
+/// How long a thread waits for more work before it ends, save those of [`Class::Process`].
 const IDLE: Duration = Duration::from_secs(10);
 /// Stack of a pool thread, bytes; the C library's resolver is the greediest guest.
 const THREAD_STACK_BYTES: usize = 512 << 10;
@@ -36,7 +36,8 @@ pub enum Class {
     Disk,
     /// Name resolution.
     Resolver,
-    /// Starting child processes.
+    /// Starting child processes. Its threads never end: the system takes the end of the thread that started a child
+    /// for the end of its parent.
     Process,
     /// Log file and console.
     Log,
@@ -47,7 +48,7 @@ pub enum Class {
 static POOLS: [Pool; 5] = [
     Pool::new("disk", 4),
     Pool::new("resolver", 8),
-    Pool::new("process", 2),
+    Pool::lasting("process", 2),
     Pool::new("log", 2),
     Pool::new("compute", 2),
 ];
@@ -237,6 +238,7 @@ impl LaneState {
 struct Pool {
     name: &'static str,
     threads_max: usize,
+    keeps_threads: bool,
     state: Mutex<PoolState>,
     filled: Condvar,
 }
@@ -255,9 +257,18 @@ enum Entry {
 
 impl Pool {
     const fn new(name: &'static str, threads_max: usize) -> Self {
+        Self::with(name, threads_max, false)
+    }
+
+    const fn lasting(name: &'static str, threads_max: usize) -> Self {
+        Self::with(name, threads_max, true)
+    }
+
+    const fn with(name: &'static str, threads_max: usize, keeps_threads: bool) -> Self {
         Pool {
             name,
             threads_max,
+            keeps_threads,
             state: Mutex::new(PoolState {
                 queue: VecDeque::new(),
                 threads: 0,
@@ -318,7 +329,7 @@ impl Pool {
                 .unwrap_or_else(PoisonError::into_inner);
             state = woken;
             state.idle -= 1;
-            if timeout.timed_out() && state.queue.is_empty() {
+            if timeout.timed_out() && state.queue.is_empty() && !self.keeps_threads {
                 state.threads -= 1;
                 return;
             }

@@ -1,19 +1,19 @@
-//! Child processes: started off the thread, waited for in the reactor, never left as zombies.
+//! Child processes: started off the thread, waited for in the reactor, never left as zombies nor as orphans.
+
+mod launch;
 
 use std::cell::Cell;
-use std::ffi::{CString, OsStr, OsString};
-use std::fs::{File, OpenOptions};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStringExt;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 pub use std::process::ExitStatus;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawnp};
-use nix::sys::signal::{SigSet, kill};
+use nix::sys::signal::kill;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
@@ -31,13 +31,14 @@ const LOOK_MAX: Duration = Duration::from_millis(100);
 /// Stack of the coroutine that reaps a dropped child, bytes.
 const REAPER_STACK_BYTES: usize = 32 << 10;
 
-/// What to start, and how. Standard input is /dev/null; standard output and error go to one file, or nowhere. It runs in
-/// our working folder: no portable way sets another one without a fork of the whole process.
+/// What to start, and how. Standard input is /dev/null; standard output and error go to files, or nowhere. It runs in our
+/// working folder.
 #[derive(Clone, Debug)]
 pub struct Command {
     program: OsString,
     arguments: Vec<OsString>,
     output: Option<PathBuf>,
+    errors: Option<PathBuf>,
 }
 
 impl Command {
@@ -47,6 +48,7 @@ impl Command {
             program: program.as_ref().to_owned(),
             arguments: Vec::new(),
             output: None,
+            errors: None,
         }
     }
 
@@ -58,15 +60,22 @@ impl Command {
         self
     }
 
-    /// Appends its output and errors to the file at `path`, which is created if missing.
+    /// Appends what it prints to the file at `path`, which is created if missing, with its folders.
     #[must_use]
     pub fn output(mut self, path: impl Into<PathBuf>) -> Self {
         self.output = Some(path.into());
         self
     }
 
+    /// The same with what it prints as errors.
+    #[must_use]
+    pub fn errors(mut self, path: impl Into<PathBuf>) -> Self {
+        self.errors = Some(path.into());
+        self
+    }
+
     /// Starts it, in this process's group, with no signal blocked or ignored (SIGPIPE included) and no descriptor of
-    /// ours but the three standard ones. Yields.
+    /// ours but the three standard ones. It gets SIGKILL when this process ends in any way. Yields.
     ///
     /// # Errors
     /// The system's: `NotFound` or `PermissionDenied` for the program; with the path in its text for the output
@@ -89,44 +98,26 @@ impl Command {
     /// On the pool's thread.
     fn start(self) -> io::Result<Newborn> {
         let input = File::open("/dev/null")?;
-        let output = match &self.output {
-            None => OpenOptions::new().write(true).open("/dev/null")?,
-            Some(path) => {
-                let opened = OpenOptions::new().append(true).create(true).open(path);
-                opened.map_err(|error| io::Error::new(error.kind(), format!("open {}: {error}", path.display())))?
-            }
-        };
-        let mut actions = PosixSpawnFileActions::init()?;
-        // Our own descriptors close at exec, their duplicates do not.
-        for (ours, childs) in [(&input, 0), (&output, 1), (&output, 2)] {
-            actions.add_dup2(ours.as_raw_fd(), childs)?;
-        }
-        let mut attributes = PosixSpawnAttr::init()?;
-        attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF)?;
-        attributes.set_sigmask(&SigSet::empty())?;
-        attributes.set_sigdefault(&SigSet::all())?;
-        let program = c_string(self.program)?;
-        let arguments = std::iter::once(Ok(program.clone()))
-            .chain(self.arguments.into_iter().map(c_string))
-            .collect::<io::Result<Vec<CString>>>()?;
-        let process = posix_spawnp(&program, &actions, &attributes, &arguments, &environment())?;
-        Ok(Newborn(Some(process)))
+        let output = open_output(self.output.as_deref())?;
+        let errors = open_output(self.errors.as_deref())?;
+        let launch = launch::Launch::new(self.program, self.arguments, [&input, &output, &errors])?;
+        Ok(Newborn(Some(launch.start()?)))
     }
 }
 
-fn c_string(text: OsString) -> io::Result<CString> {
-    // A NUL inside is `InvalidInput`.
-    Ok(CString::new(text.into_vec())?)
+fn open_output(path: Option<&Path>) -> io::Result<File> {
+    let Some(path) = path else {
+        return OpenOptions::new().write(true).open("/dev/null");
+    };
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(|error| named("create folder", folder, &error))?;
+    }
+    let opened = OpenOptions::new().append(true).create(true).open(path);
+    opened.map_err(|error| named("open", path, &error))
 }
 
-fn environment() -> Vec<CString> {
-    std::env::vars_os()
-        .filter_map(|(mut name, value)| {
-            name.push("=");
-            name.push(value);
-            c_string(name).ok()
-        })
-        .collect()
+fn named(what: &str, path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{what} {}: {error}", path.display()))
 }
 
 /// A started child that nobody has taken yet: when the starter was interrupted, it ends on the pool's thread.
@@ -157,7 +148,7 @@ fn kill_and_reap(process: Pid) {
 /// A running or ended child process.
 ///
 /// When dropped while it runs, it gets SIGTERM and after [`DROP_GRACE`] SIGKILL, and is reaped, all in the background.
-/// Children that live when this process ends live on; [`Child::terminate`] them first.
+/// Children that live when this process ends get SIGKILL; [`Child::terminate`] them first.
 #[derive(Debug)]
 pub struct Child(Option<Live>);
 
@@ -356,6 +347,10 @@ mod tests {
         Command::new("sh").args(["-c", script])
     }
 
+    fn logged(script: &str, log: &Path) -> Command {
+        shell(script).output(log).errors(log)
+    }
+
     fn folder(name: &str) -> PathBuf {
         let path = std::env::temp_dir().join(format!("srs-process-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
@@ -385,8 +380,8 @@ mod tests {
         run(|| {
             let error = Command::new("/nonexistent/ffmpeg").spawn().unwrap_err();
             assert_eq!(error.raw_os_error(), Some(libc::ENOENT));
-            let error = shell("true").output("/nonexistent/ffmpeg.log").spawn().unwrap_err();
-            assert!(error.to_string().contains("/nonexistent/ffmpeg.log"));
+            let error = shell("true").output("/proc/none/ffmpeg.log").spawn().unwrap_err();
+            assert!(error.to_string().contains("/proc/none"));
         })
         .unwrap();
     }
@@ -395,14 +390,31 @@ mod tests {
     fn output_and_errors_are_appended() {
         run(|| {
             let folder = folder("output");
-            let log = folder.join("child.log");
+            let log = folder.join("made/child.log");
             for _ in 0..2 {
-                let child = shell("pwd; echo oops >&2; cat").output(&log).spawn();
+                let child = logged("pwd; echo oops >&2; cat", &log).spawn();
                 assert!(child.unwrap().wait().unwrap().success());
             }
             let line = format!("{}\noops\n", std::env::current_dir().unwrap().display());
             assert_eq!(std::fs::read_to_string(&log).unwrap(), line.repeat(2));
             std::fs::remove_dir_all(&folder).unwrap();
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn output_and_errors_part() {
+        run(|| {
+            let folder = folder("parted");
+            let (output, errors) = (folder.join("out"), folder.join("err"));
+            let child = shell("echo said; echo oops >&2")
+                .output(&output)
+                .errors(&errors)
+                .spawn();
+            assert!(child.unwrap().wait().unwrap().success());
+            assert_eq!(fs::read_to_string(&output).unwrap(), "said\n");
+            assert_eq!(fs::read_to_string(&errors).unwrap(), "oops\n");
+            fs::remove_dir_all(&folder).unwrap();
         })
         .unwrap();
     }
@@ -475,6 +487,17 @@ mod tests {
                 assert!(Moment::now() < deadline, "children live on");
                 sleep(Duration::from_millis(10));
             }
+        })
+        .unwrap();
+    }
+
+    /// The system takes the end of the thread that started it for the end of its parent.
+    #[test]
+    fn a_child_outlives_the_idle_time_of_the_threads_that_start_children() {
+        run(|| {
+            let child = shell("exec sleep 60").spawn().unwrap();
+            let later = child.wait_until(Moment::after(Duration::from_secs(12)));
+            assert_eq!(later.unwrap(), None);
         })
         .unwrap();
     }

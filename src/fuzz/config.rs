@@ -50,6 +50,7 @@ fn with_options(main: &[u8], included: &[u8], look: impl FnOnce(&LoadOptions<'_>
             open_files: 20_000,
             addresses: 2,
             in_docker: false,
+            looks_for_programs: false,
         },
         read_file: &read_file,
     });

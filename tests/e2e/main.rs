@@ -16,6 +16,7 @@ mod browser_mp4;
 mod browser_mpegts;
 mod browser_player;
 mod casters;
+mod children;
 mod config_cli;
 mod connect;
 mod dash;

@@ -9,6 +9,7 @@ use super::nearest::nearest;
 use super::network::Network;
 use super::scope::{Given, Scope};
 use super::section;
+use super::section::ingest::Ingest;
 use super::section::log::is_to_file;
 use super::syntax::{self, Directive, Tree, Word};
 
@@ -71,6 +72,7 @@ impl Checker<'_> {
             Self::hls_parts_and_keys,
             Self::forward_and_idle,
             Self::ingest_ids,
+            Self::ingests,
         ] {
             self.root.every("vhost").try_for_each(|vhost| check(self, vhost))?;
         }
@@ -256,6 +258,27 @@ impl Checker<'_> {
                 return Err(Fault::at(&id.place, message));
             }
             ids.push(id);
+        }
+        Ok(())
+    }
+
+    /// SRS ends at start for these.
+    fn ingests(&self, vhost: &Directive) -> Result<(), Fault> {
+        let scope = self.root.inside("vhost", vhost.children());
+        if !scope.flag("enabled") {
+            return Ok(());
+        }
+        for block in scope.every("ingest") {
+            let ingest = Ingest::read(block.arg_text(), &scope.inside("ingest", block.children()));
+            if let Some((code, text)) = ingest.fault().filter(|_| ingest.enabled) {
+                let message = format!(
+                    "ingest {} cannot run, {text} ({} {})",
+                    ingest.id,
+                    code.number(),
+                    code.short()
+                );
+                return Err(Fault::at(&block.name.place, message));
+            }
         }
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! What a configuration is checked against on the machine that it shall run on.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use nix::ifaddrs::getifaddrs;
 use nix::sys::resource::{Resource, getrlimit};
@@ -14,6 +16,8 @@ pub struct Host {
     pub addresses: usize,
     /// Whether the process runs in a container.
     pub in_docker: bool,
+    /// Whether the programs that a configuration names are looked for.
+    pub looks_for_programs: bool,
 }
 
 impl Host {
@@ -23,7 +27,22 @@ impl Host {
             open_files: getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft),
             addresses: count_addresses(),
             in_docker: fs::read_to_string("/proc/1/cgroup").is_ok_and(|text| text.contains("/docker")),
+            looks_for_programs: true,
         }
+    }
+
+    /// Whether a program of this name can be started, as far as it is looked for: by its path, or by PATH when it has no
+    /// slash.
+    pub fn has_program(&self, name: &str) -> bool {
+        let runs = |path: &Path| {
+            let mode = fs::metadata(path).map(|file| if file.is_file() { file.mode() } else { 0 });
+            mode.is_ok_and(|mode| mode & 0o111 != 0)
+        };
+        if !self.looks_for_programs || name.contains('/') {
+            return !self.looks_for_programs || runs(Path::new(name));
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).any(|folder| runs(&folder.join(name)))
     }
 }
 
@@ -51,5 +70,15 @@ mod tests {
         let host = Host::detect();
         assert!(host.open_files > 0);
         assert!(host.addresses > 0);
+    }
+
+    #[test]
+    fn programs_are_looked_for() {
+        let host = Host::detect();
+        assert!(host.has_program("sh") && host.has_program("/bin/sh"));
+        // A folder, a file that may not be run, and nothing.
+        for name in ["/tmp", "/etc/passwd", "./none/ffmpeg", "no-such-program", ""] {
+            assert!(!host.has_program(name), "{name}");
+        }
     }
 }

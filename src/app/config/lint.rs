@@ -18,13 +18,12 @@ use super::{Endpoint, value};
 use crate::core::limits;
 
 /// Directives of which a block may hold several; vhosts too, if their names differ.
-const REPEATABLE: [&str; 7] = [
+const REPEATABLE: [&str; 6] = [
     "stream_caster",
     "vhost.exec.publish",
     "vhost.ingest",
     "vhost.security.allow",
     "vhost.security.deny",
-    "vhost.transcode",
     "vhost.transcode.engine",
 ];
 

@@ -12,7 +12,7 @@ use super::place::{Place, Source};
 use super::scope::Scope;
 use super::section::vhost::DEFAULT_VHOST;
 use super::syntax::{self, Directive, ReadFile, Tree, Word};
-use super::{Config, check, lint, transform};
+use super::{Config, check, lint, programs, transform};
 use crate::core::limits;
 use crate::kernel::error_code::ErrorCode;
 
@@ -99,6 +99,7 @@ pub fn load(options: &LoadOptions<'_>) -> Result<Loaded, Fault> {
     let root = Scope::root(env, &tree.root);
     check::check(&tree, env, &options.host)?;
     lint::lint(&tree, env, &mut warnings);
+    programs::lint(&root, &options.host, &mut warnings);
     let config = Rc::new(Config::read(&root, &options.host));
     drop(root);
     Ok(Loaded {
@@ -152,6 +153,7 @@ mod tests {
         open_files: 65_536,
         addresses: 2,
         in_docker: false,
+        looks_for_programs: false,
     };
 
     fn load_with(text: &str, vars: &[(&str, &str)], env_only: bool) -> Result<Loaded, Fault> {
@@ -327,6 +329,7 @@ mod tests {
                 env: &|_| None,
                 host: Host {
                     in_docker: true,
+                    looks_for_programs: false,
                     ..HOST
                 },
                 read_file: read,

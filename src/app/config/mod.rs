@@ -17,6 +17,7 @@ mod nearest;
 pub mod network;
 mod origin;
 pub mod place;
+mod programs;
 pub mod report;
 mod scope;
 pub mod section;
@@ -37,6 +38,7 @@ pub use self::origin::Origin;
 use self::scope::Scope;
 use self::section::caster::Caster;
 use self::section::exporter::Exporter;
+use self::section::ff_log::FfLog;
 use self::section::heartbeat::Heartbeat;
 use self::section::http_api::HttpApi;
 use self::section::http_server::HttpServer;
@@ -64,6 +66,8 @@ pub struct Config {
     pub chunk_size: u32,
     /// The time between the progress lines of each kind of client.
     pub pithy_print: Duration,
+    /// Logs of child processes.
+    pub ff_log: FfLog,
     /// The HTTP API.
     pub http_api: HttpApi,
     /// The HTTP server for media and files.
@@ -147,6 +151,7 @@ impl Config {
             chunk_size,
             pithy_print: root.duration("pithy_print_ms"),
             casters: section::caster::read(root),
+            ff_log: FfLog::read(root),
             exporter: Exporter::read(&root.section("exporter")),
             heartbeat: Heartbeat::read(&root.section("heartbeat")),
             stats: Stats::read(&root.section("stats")),

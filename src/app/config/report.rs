@@ -68,6 +68,7 @@ mod tests {
                 open_files: 65_536,
                 addresses: 1,
                 in_docker: false,
+                looks_for_programs: false,
             },
             read_file: &read,
         })

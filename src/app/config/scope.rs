@@ -89,6 +89,22 @@ impl<'a> Scope<'a> {
         u32::try_from(self.integer(name)).unwrap_or(0)
     }
 
+    /// A number with a fraction.
+    pub fn decimal(&self, name: &str) -> f64 {
+        value::decimal(&self.text(name)).value
+    }
+
+    /// A block of free names as words of a command line: each name with a dash, and its value where it has one.
+    pub fn options(&self, name: &str) -> Vec<String> {
+        let block = syntax::find(self.block, name).map_or(&[][..], Directive::children);
+        let words = block.iter().flat_map(|option| {
+            let value = option.arg().filter(|word| !word.text.is_empty());
+            let value = value.map(|word| word.text.clone());
+            std::iter::once(format!("-{}", option.name.text)).chain(value)
+        });
+        words.collect()
+    }
+
     /// A span of time, in the unit that the table says.
     pub fn duration(&self, name: &str) -> Duration {
         duration_of(self.row(name), &self.text(name))

@@ -109,6 +109,8 @@ pub struct Subject {
     pub ip: IpAddr,
     /// The page that holds the player, empty when unknown.
     pub page_url: String,
+    /// The Flash player's file, empty when unknown.
+    pub swf_url: String,
     /// The settings when it came; those of a reload since then go before.
     pub vhost: Rc<Vhost>,
 }

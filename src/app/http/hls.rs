@@ -206,6 +206,7 @@ fn begin(exchange: &mut Exchange<'_, '_>, vhost: &Rc<Vhost>, wished: Option<&str
         url,
         ip: exchange.client,
         page_url,
+        swf_url: String::new(),
         vhost: vhost.clone(),
     };
     let server = exchange.server.clone();

@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use crate::app::config::section::vhost::Vhost;
 use crate::app::dvr::Enrolled;
-use crate::app::forward::{self, Forwarding};
 use crate::app::hooks::Subject;
 use crate::app::server::Server;
 use crate::app::source::{Follower, Source, Stop};
@@ -110,23 +109,15 @@ impl Recordings {
     }
 }
 
-/// What goes along with a publication and ends when this is dropped.
-pub struct Companions {
-    _enrolled: Enrolled,
-    _forwarding: Forwarding,
-}
-
-/// Starts what the vhost's settings ask for, forwards too. To be called for a publication before its first message; the
+/// Starts the recorders that the vhost's settings ask for. To be called for a publication before its first message; the
 /// result is to be dropped when it ends. Yields.
 ///
 /// # Errors
-/// The publication is to be refused with them: those of [`start`] and [`forward::urls`].
-pub fn begin(publisher: &Publisher) -> Result<Option<Companions>> {
+/// The publication is to be refused with them: those of [`start`].
+pub fn begin(publisher: &Publisher) -> Result<Option<Enrolled>> {
     let Some(server) = publisher.server.upgrade() else {
         return Ok(None);
     };
-    // This may refuse it, and then there shall be no files.
-    let urls = forward::urls(&server, publisher)?;
     let wanted = [
         server.hls.recorder(publisher),
         server.dash.recorder(publisher)?,
@@ -136,10 +127,7 @@ pub fn begin(publisher: &Publisher) -> Result<Option<Companions>> {
         let name = recorder.name();
         start(publisher, recorder, Beginning::First).wrap(name)?;
     }
-    Ok(Some(Companions {
-        _enrolled: server.dvr.enroll(publisher)?,
-        _forwarding: forward::start(&server, publisher, urls),
-    }))
+    server.dvr.enroll(publisher).map(Some)
 }
 
 /// Where in a publication a recorder begins.

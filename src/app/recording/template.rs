@@ -49,37 +49,42 @@ impl Opened {
     }
 }
 
-/// Fills a template in: first the stream's names, then what `lookup` knows; other brackets stay. What is filled in is
-/// not looked at again, so that a stream named `[2006]` stays one.
-///
-/// # Errors
-/// [`ErrorCode::HlsCreateDir`] when a name of the stream would lead out of its folder.
-pub fn expand(template: &str, url: &StreamUrl, lookup: impl Fn(&str) -> Option<String>) -> Result<String> {
-    let mut path = String::with_capacity(template.len() + url.app.len() + url.stream.len());
+/// Fills a template in with what `lookup` knows; other brackets stay. What is filled in is not looked at again, so that a
+/// stream named `[2006]` stays one.
+pub fn fill(template: &str, lookup: impl Fn(&str) -> Option<String>) -> String {
+    let mut text = String::with_capacity(template.len() * 2);
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('[') {
-        path.push_str(before);
-        let found = after.split_once(']').and_then(|(name, after)| {
-            let value = match name {
-                "vhost" => url.vhost.clone(),
-                "app" => url.app.clone(),
-                "stream" => url.stream.clone(),
-                _ => lookup(name)?,
-            };
-            Some((value, after))
-        });
+        text.push_str(before);
+        let found = after
+            .split_once(']')
+            .and_then(|(name, after)| Some((lookup(name)?, after)));
         match found {
             Some((value, after)) => {
-                path.push_str(&value);
+                text.push_str(&value);
                 rest = after;
             }
             None => {
-                path.push('[');
+                text.push('[');
                 rest = after;
             }
         }
     }
-    path.push_str(rest);
+    text.push_str(rest);
+    text
+}
+
+/// [`fill`]s a template in: first the stream's names, then what `lookup` knows.
+///
+/// # Errors
+/// [`ErrorCode::HlsCreateDir`] when a name of the stream would lead out of its folder.
+pub fn expand(template: &str, url: &StreamUrl, lookup: impl Fn(&str) -> Option<String>) -> Result<String> {
+    let path = fill(template, |name| match name {
+        "vhost" => Some(url.vhost.clone()),
+        "app" => Some(url.app.clone()),
+        "stream" => Some(url.stream.clone()),
+        _ => lookup(name),
+    });
     // Counted over the whole: two harmless names side by side may make a harmful one.
     if ups(&path) != ups(template) || path.contains('\0') || names_nothing(url) {
         let text = format!(

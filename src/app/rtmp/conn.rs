@@ -251,6 +251,7 @@ impl Conn<'_> {
             url,
             ip: self.entry.client.ip.get(),
             page_url: connect.page_url.clone(),
+            swf_url: connect.swf_url.clone(),
             vhost,
         })
     }

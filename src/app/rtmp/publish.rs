@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::request::Request;
 use super::socket::Socket;
 use crate::app::cli;
+use crate::app::companions;
 use crate::app::config::section::publish::Publish;
 use crate::app::hooks::Event;
 use crate::app::pithy::{Progress, Turn};
@@ -63,14 +64,14 @@ pub(super) fn serve(
             return Err(busy.wrap("acquire publish"));
         }
     };
-    let ended = match recording::begin(&publisher(request, source)) {
+    let ended = match companions::begin(&publisher(request, source)) {
         // Bound to a name: it lives as long as the publication.
         Ok(_companions) => take(session, stream, request, publication, kind, turn, interval),
         Err(refused) => {
             drop(publication);
             let _ = session.reject(
                 &StatusCode::PublishBadName,
-                "the stream cannot be recorded or forwarded",
+                "the stream cannot be recorded, forwarded or transcoded",
             );
             Err(refused)
         }

@@ -5,16 +5,19 @@ use std::rc::Rc;
 use super::bandcheck::Bandcheck;
 use super::dash::Dash;
 use super::dvr::Dvr;
+use super::exec::Exec;
 use super::forward::Forward;
 use super::hds::Hds;
 use super::hls::Hls;
 use super::http_hooks::HttpHooks;
 use super::http_remux::HttpRemux;
 use super::http_static::HttpStatic;
+use super::ingest::Ingest;
 use super::play::Play;
 use super::publish::Publish;
 use super::refer::Refer;
 use super::security::Security;
+use super::transcode::Transcode;
 use crate::app::config::scope::Scope;
 use crate::core::limits;
 
@@ -65,6 +68,12 @@ pub struct Vhost {
     pub hls: Rc<Hls>,
     /// Streams as recorded files.
     pub dvr: Rc<Dvr>,
+    /// Streams and files that are pulled in.
+    pub ingests: Vec<Ingest>,
+    /// Streams that are coded again.
+    pub transcode: Option<Transcode>,
+    /// Commands that run while a stream is published.
+    pub exec: Exec,
 }
 
 impl Vhost {
@@ -95,6 +104,15 @@ impl Vhost {
             hds: Rc::new(Hds::read(&vhost.section("hds"))),
             hls: Rc::new(Hls::read(&vhost.section("hls"))),
             dvr: Rc::new(Dvr::read(&vhost.section("dvr"))),
+            ingests: vhost
+                .every("ingest")
+                .map(|block| Ingest::read(block.arg_text(), &vhost.inside("ingest", block.children())))
+                .collect(),
+            transcode: vhost
+                .every("transcode")
+                .next()
+                .map(|block| Transcode::read(block.arg_text(), &vhost.inside("transcode", block.children()))),
+            exec: Exec::read(&vhost.section("exec")),
         }
     }
 }

@@ -5,9 +5,9 @@ rows! {
         "Stable id of this server" "absent: read from the file beside the pid file that ends in .id, else made up and written there" ["vid-0000001"];
     "pid"                              Text      "./objs/srs.pid" own   restart Live "1+" built
         "File that holds the process id and is locked while the server runs" "the service script reads this line";
-    "ff_log_dir"                       Text      "./objs"   own   reload  Live "1+" unbuilt
+    "ff_log_dir"                       Text      "./objs"   own   reload  Live "1+" built
         "Folder for logs of child processes" "/dev/null disables; file ffmpeg-*.log; next child start";
-    "ff_log_level"                     Text      "info"     own   reload  Live "3+" unbuilt
+    "ff_log_level"                     Text      "info"     own   reload  Live "3+" built
         "Log level passed to ffmpeg as -loglevel" "empty: option left out; next child start";
     "srs_log_tank"                     Text      "file"     ["SRS_SRS_LOG_TANK", "SRS_LOG_TANK"] restart Live "1+" built
         "Where the log goes" "file or console; default console in a container";

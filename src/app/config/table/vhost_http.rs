@@ -49,11 +49,11 @@ rows! {
         "URLs called per finished HLS segment" ["http://127.0.0.1:8085/api/v1/hls"];
     "vhost.http_hooks.on_hls_notify"   List      "-"        own   reload  Live "2+" built
         "URL fetched per finished HLS segment" "variables [server_id] [service_id] [app] [stream] [ts_url] [param]" ["http://127.0.0.1:8085/api/v1/hls/[server_id]/[app]/[stream]/[ts_url][param]"];
-    "vhost.exec"                       Block     "-"        none  reload  Live "3+" unbuilt
+    "vhost.exec"                       Block     "-"        none  reload  Live "3+" built
         "Run commands on publish";
-    "vhost.exec.enabled"               Flag      "off"      none  reload  Live "3+" unbuilt
+    "vhost.exec.enabled"               Flag      "off"      none  reload  Live "3+" built
         "Enable commands";
-    "vhost.exec.publish"               List      "-"        none  reload  Live "3+" unbuilt
+    "vhost.exec.publish"               List      "-"        none  reload  Live "3+" built
         "Command line run while published" "repeatable; first value is binary; see behaviours" ["./objs/ffmpeg/bin/ffmpeg -f flv -i [url] -c copy -y ./[stream].flv"];
     "vhost.http"                       Block     "-"        none  restart Deprecated "1-2" built
         "Old name of http_static" "transformed";

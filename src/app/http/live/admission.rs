@@ -44,6 +44,7 @@ impl Admission {
             url: url.clone(),
             ip: exchange.client,
             page_url: exchange.request.headers.get("Referer").unwrap_or_default().to_owned(),
+            swf_url: String::new(),
             vhost: vhost.clone(),
         };
         if let Err(error) = caller.ask(Event::Play, &subject) {
