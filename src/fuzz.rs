@@ -10,7 +10,9 @@ mod http;
 mod message;
 mod mp4;
 mod rtmp;
+mod rtsp;
 mod session;
+mod ts;
 
 use crate::core::limits::LOG_LINE_BYTES;
 use crate::kernel::error::Error;
@@ -47,8 +49,10 @@ pub const TARGETS: &[Target] = &[
     target("mp4", mp4::mp4),
     target("nal_units", codec::nal_units),
     target("proxy_prefix", rtmp::proxy_prefix),
+    target("rtsp", rtsp::publisher),
     target("session_client", session::client),
     target("session_server", session::server),
+    target("ts_remux", ts::remux),
     target("url", message::url),
     target("vpx", codec::vpx),
     target("websocket", http::websocket),

@@ -111,6 +111,8 @@ fn the_service_script_finds_its_lines() {
 /// Old and new names, kinds, defaults, variables: what users of SRS know must not change by accident.
 /// The version of directives that SRS does not have.
 const ADDED: &str = "-";
+/// What takes an address as well, where SRS takes a port.
+const ADDRESS: &str = "stream_caster.listen";
 /// What takes several values, of which SRS takes the first.
 const SEVERAL: [&str; 4] = [
     "http_api.listen",
@@ -138,10 +140,10 @@ fn the_table_agrees_with_the_contract_both_ways() {
             variables.join(" ")
         };
         let reload = if row.reload { "yes" } else { "no" };
-        let kind = if SEVERAL.contains(&row.path) {
-            "string"
-        } else {
-            row.kind.name()
+        let kind = match row.path {
+            path if SEVERAL.contains(&path) => "string",
+            ADDRESS => "int",
+            _ => row.kind.name(),
         };
         let ours = [row.path, kind, row.default, variables.as_str(), reload];
         assert_eq!(fields, ours);

@@ -1,5 +1,6 @@
 //! What the server does with it: config, listeners, sources and consumers, connections.
 
+pub mod caster;
 pub mod certificates;
 pub mod cli;
 pub mod clients;

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::caster::{self, Casters};
 use super::certificates::Certificates;
 use super::clients::{ClientTable, Entry};
 use super::config::section::listen::KeyFiles;
@@ -73,6 +74,8 @@ pub struct Server {
     pub hds: HdsStreams,
     /// Streams of other servers.
     pub edges: Edges,
+    /// What turns other pushes into RTMP streams.
+    pub casters: Casters,
     /// The exporter of metrics.
     pub exporter: Exporter,
     /// Streams as HLS.
@@ -161,6 +164,7 @@ impl Server {
             http: Http::default(),
             stat: Rc::new(stat),
             identity,
+            casters: Casters::new(&config.casters),
             children: Children::new(&config),
             exporter: Exporter::new(config.exporter.clone()),
             config: RefCell::new(config),
@@ -208,6 +212,7 @@ impl Server {
     pub fn run(self: &Rc<Self>) -> Result<()> {
         self.open_listeners().wrap("listen")?;
         exporter::open(self).wrap("listen")?;
+        caster::open(self).wrap("listen")?;
         heartbeat::start(self);
         let cleaner = self.clone();
         coroutine::spawn("clean up sources", move || cleaner.clean_up());
@@ -351,6 +356,7 @@ impl Server {
     fn close_listeners(&self) {
         self.listeners.borrow_mut().clear();
         self.http.close();
+        self.casters.close();
         self.exporter.close();
     }
 

@@ -36,6 +36,16 @@ pub const MP4_FRAGMENT_BYTES: usize = 8 << 20;
 pub const MP4_FRAGMENT_SAMPLES: usize = 1024;
 /// Tables of the samples of one recorded MP4 file, bytes; a longer recording goes on in the next file.
 pub const MP4_TABLE_BYTES: usize = 64 << 20;
+/// One PES packet that a peer sends, bytes; it becomes one RTMP message.
+pub const TS_UNIT_BYTES: usize = 8 << 20;
+/// How many streams of a program are looked at.
+pub const TS_STREAMS: usize = 32;
+/// Pictures that wait for the sound that belongs before them, messages.
+pub const REMUX_VIDEO_FRAMES: usize = 100;
+/// Sound that waits for the pictures that belong before it, messages.
+pub const REMUX_AUDIO_FRAMES: usize = 300;
+/// Payload of either that waits for the other, bytes.
+pub const REMUX_BYTES: usize = 16 << 20;
 /// Parameter sets kept for one stream, over VPS, SPS, PPS and SEI.
 pub const PARAMETER_SETS: usize = 64;
 /// The largest width or height of a picture that a parameter set may tell, pixels: what MP4 can tell.
@@ -110,6 +120,25 @@ pub const MINI_HTTP_HEAD_BYTES: usize = 8 << 10;
 /// How many header lines it may have: what the crate that serves it takes.
 pub const MINI_HTTP_HEADERS: usize = 16;
 
+/// A session description: how many media it may have.
+pub const SDP_MEDIA: usize = 16;
+/// How many attributes, over all its media; also how many formats one media may have.
+pub const SDP_ATTRIBUTES: usize = 512;
+/// RTP packets of one source that wait for one before them.
+pub const RTP_REORDER_PACKETS: usize = 64;
+/// One access unit in RTP, bytes.
+pub const RTP_UNIT_BYTES: usize = TS_UNIT_BYTES;
+/// NAL units of one access unit in RTP.
+pub const RTP_UNIT_NALS: usize = 1024;
+/// AAC frames of one RTP packet.
+pub const RTP_AAC_FRAMES: usize = 64;
+/// The head of an RTSP message, bytes.
+pub const RTSP_HEAD_BYTES: usize = 16 << 10;
+/// The body of an RTSP message, bytes.
+pub const RTSP_BODY_BYTES: usize = 64 << 10;
+/// Packets of a publisher over RTSP that wait to be published.
+pub const RTSP_PACKETS: usize = 1024;
+
 /// Encrypted bytes of one connection that wait for its socket.
 pub const TLS_PENDING_BYTES: usize = 64 << 10;
 /// What is taken of a TLS peer in one go while it gives nothing to read, reads of 4 KiB; then others have their turn.
@@ -121,6 +150,8 @@ const _: () = assert!(RTMP_CHUNK_BYTES_MIN <= RTMP_CHUNK_BYTES_MAX);
 const _: () = assert!(SOURCE_JOURNAL_BYTES > SOURCE_GOP_BYTES + RTMP_MESSAGE_BYTES);
 // Sizes and offsets of a fragment have 32 bits.
 const _: () = assert!(MP4_FRAGMENT_BYTES + RTMP_MESSAGE_BYTES < 1 << 30);
+// A NAL unit of one byte has three bytes of start code there and four of length here.
+const _: () = assert!(TS_UNIT_BYTES / 4 * 5 + 1024 < RTMP_MESSAGE_BYTES);
 const _: () = assert!(RTMP_COMMAND_BYTES < RTMP_MESSAGE_BYTES);
 const _: () = assert!(CONFIG_FILE_BYTES <= CONFIG_TOTAL_BYTES);
 const _: () = assert!(RTMP_PARTIAL_BYTES > RTMP_MESSAGE_BYTES);

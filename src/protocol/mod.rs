@@ -5,6 +5,9 @@ pub mod http;
 #[cfg(not(feature = "tls"))]
 pub mod no_tls;
 pub mod rtmp;
+pub mod rtp;
+pub mod rtsp;
+pub mod sdp;
 #[cfg(feature = "tls")]
 pub mod tls;
 pub mod websocket;

@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -32,6 +33,8 @@ use crate::support::workdir::repository;
 const STREAM_BYTES: usize = 6000;
 const MESSAGE_BYTES: usize = 1500;
 const FILE_BYTES: usize = 4000;
+/// Of transport streams: 64 packets.
+const TS_BYTES: usize = 64 * 188;
 /// Of the tags for the MP4 target.
 const MP4_BYTES: usize = 15_000;
 /// The start of a keyframe is what parsers look at.
@@ -65,6 +68,19 @@ fn keep(target: &str, name: &str, bytes: &[u8]) {
     let folder = repository().join("tests/fixtures/fuzz").join(target);
     fs::create_dir_all(&folder).expect("create a folder of the corpus");
     fs::write(folder.join(name), bytes).expect("write to the corpus");
+}
+
+/// The start of a sample as FFmpeg writes it in MPEG-TS, if that can hold it.
+fn transport_stream(path: &Path, sample: Sample) -> Option<Vec<u8>> {
+    if matches!(sample, Sample::Av1Opus | Sample::Vp9Opus) {
+        return None;
+    }
+    let mut command = Command::new(Ffmpeg::Eight.program());
+    command.args(["-nostdin", "-v", "error", "-i"]).arg(path);
+    command.args(["-c", "copy", "-f", "mpegts", "pipe:1"]);
+    let mut stream = command.output().expect("run FFmpeg").stdout;
+    stream.truncate(TS_BYTES);
+    Some(stream)
 }
 
 /// The seed of the cuts stands before the bytes.
@@ -231,6 +247,9 @@ fn keep_sample(sample: Sample) {
     let file = fs::read(&path).expect("read a sample");
     keep_cut("flv_demux", &name, 9, &file[..file.len().min(FILE_BYTES)]);
     keep("mp4", &name, &first_tags(&file));
+    if let Some(stream) = transport_stream(&path, sample) {
+        keep_cut("ts_remux", &name, 9, &stream);
+    }
     let tags = flv::read(&path);
     for (kind, target) in [(VIDEO, "flv_video"), (AUDIO, "flv_audio")] {
         let of_kind: Vec<_> = tags.iter().filter(|tag| tag.kind == kind).collect();

@@ -15,6 +15,7 @@ mod browser_hls;
 mod browser_mp4;
 mod browser_mpegts;
 mod browser_player;
+mod casters;
 mod children;
 mod config_cli;
 mod connect;

@@ -8,6 +8,7 @@ use super::host::Host;
 use super::nearest::nearest;
 use super::network::Network;
 use super::scope::{Given, Scope};
+use super::section;
 use super::section::ingest::Ingest;
 use super::section::log::is_to_file;
 use super::syntax::{self, Directive, Tree, Word};
@@ -63,6 +64,7 @@ impl Checker<'_> {
         self.proxies()?;
         self.log()?;
         self.names_in(&["stream_caster"])?;
+        section::caster::check(&self.root)?;
         self.names_in(&["vhost"])?;
         for check in [
             Self::one_remux,

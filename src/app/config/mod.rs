@@ -36,6 +36,7 @@ pub use self::load::{LoadOptions, Loaded, read_file};
 pub use self::network::Network;
 pub use self::origin::Origin;
 use self::scope::Scope;
+use self::section::caster::Caster;
 use self::section::exporter::Exporter;
 use self::section::ff_log::FfLog;
 use self::section::heartbeat::Heartbeat;
@@ -71,6 +72,8 @@ pub struct Config {
     pub http_api: HttpApi,
     /// The HTTP server for media and files.
     pub http_server: HttpServer,
+    /// What turns other pushes into RTMP streams: those that are enabled.
+    pub casters: Vec<Caster>,
     /// The exporter of metrics.
     pub exporter: Exporter,
     /// Reports that are sent home.
@@ -147,6 +150,7 @@ impl Config {
             max_connections: root.size("max_connections"),
             chunk_size,
             pithy_print: root.duration("pithy_print_ms"),
+            casters: section::caster::read(root),
             ff_log: FfLog::read(root),
             exporter: Exporter::read(&root.section("exporter")),
             heartbeat: Heartbeat::read(&root.section("heartbeat")),

@@ -34,6 +34,16 @@ pub fn serve_api(server: &Rc<Server>, stream: &Rc<Stream>, peer: SocketAddr, _en
 }
 
 fn serve_at(site: Site, server: &Rc<Server>, stream: &Rc<Stream>, peer: SocketAddr) {
+    serve_with(server, stream, peer, |exchange| answer(site, exchange));
+}
+
+/// Serves a connection until its end; `answer` answers each request. Yields.
+pub fn serve_with(
+    server: &Rc<Server>,
+    stream: &Rc<Stream>,
+    peer: SocketAddr,
+    answer: impl Fn(&mut Exchange<'_, '_>) -> Result<()>,
+) {
     let timeouts = server.http.timeouts.get();
     // Head and body may be two writes; the second shall not wait for the peer to acknowledge the first. This fails only
     // if the peer has gone already, which the first read tells.
@@ -44,13 +54,12 @@ fn serve_at(site: Site, server: &Rc<Server>, stream: &Rc<Stream>, peer: SocketAd
         buffer: BytesMut::new(),
     };
     let mut connection = Connection {
-        site,
         server,
         input,
         peer,
         timeouts,
     };
-    match connection.run() {
+    match connection.run(&answer) {
         Ok(requests) => log::debug!("HTTP client {peer} finished after {requests} requests"),
         Err(error) if error.is_client_gone() => log::info!("HTTP client {peer} left, {}", error.summary()),
         Err(error) => log::warn!("HTTP client {peer} is cut off, {}", error.summary()),
@@ -58,7 +67,6 @@ fn serve_at(site: Site, server: &Rc<Server>, stream: &Rc<Stream>, peer: SocketAd
 }
 
 struct Connection<'s> {
-    site: Site,
     server: &'s Rc<Server>,
     input: Input<'s>,
     peer: SocketAddr,
@@ -67,12 +75,12 @@ struct Connection<'s> {
 
 impl Connection<'_> {
     /// Gives how many requests were served.
-    fn run(&mut self) -> Result<u64> {
+    fn run(&mut self, answer: &impl Fn(&mut Exchange<'_, '_>) -> Result<()>) -> Result<u64> {
         let mut served = 0;
         while let Some(request) = self.read_request()? {
             let mut exchange = Exchange::new(self.server, request, &mut self.input, self.peer, self.timeouts);
             log_request(&exchange, served);
-            let finished = answer(self.site, &mut exchange).and_then(|()| exchange.finish());
+            let finished = answer(&mut exchange).and_then(|()| exchange.finish());
             served += 1;
             if !matches!(finished, Ok(true)) {
                 self.say_goodbye();

@@ -70,6 +70,11 @@ impl StreamType {
         }
     }
 
+    /// Whether it is pictures.
+    pub fn is_video(self) -> bool {
+        matches!(self, StreamType::H264 | StreamType::Hevc)
+    }
+
     fn put_descriptors(self, out: &mut Vec<u8>) {
         if let StreamType::Opus(channels) = self {
             // registration_descriptor; then the DVB extension descriptor with tag 0x80.

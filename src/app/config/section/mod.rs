@@ -1,6 +1,7 @@
 //! Typed snapshots, a file for each feature: read once when a configuration is loaded, immutable from then on.
 
 pub mod bandcheck;
+pub mod caster;
 pub mod cluster;
 pub mod dash;
 pub mod dvr;

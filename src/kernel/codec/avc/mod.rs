@@ -36,6 +36,38 @@ pub fn is_keyframe<'a>(nals: impl IntoIterator<Item = &'a [u8]>) -> bool {
     nals.into_iter().any(|nal| nal_type_of(nal) == Some(nal_type::IDR))
 }
 
+/// Whether an SEI NAL unit has a recovery point (D.1.8): decoding may start at its picture, though it is no IDR picture.
+/// Broadcasters and open GOPs have no others.
+pub fn is_recovery_point(nal: &[u8]) -> bool {
+    const RECOVERY_POINT: usize = 6;
+    let [header, messages @ ..] = nal else {
+        return false;
+    };
+    if header & 0x1f != nal_type::SEI {
+        return false;
+    }
+    let mut rest = messages;
+    // The last byte ends the NAL unit.
+    while rest.len() > 2 {
+        let (Some(kind), Some(size)) = (sei_number(&mut rest), sei_number(&mut rest)) else {
+            return false;
+        };
+        if kind == RECOVERY_POINT {
+            return true;
+        }
+        rest = rest.get(size..).unwrap_or_default();
+    }
+    false
+}
+
+/// A number of an SEI message: bytes of 255, and one below that (7.3.2.3.1).
+fn sei_number(rest: &mut &[u8]) -> Option<usize> {
+    let full = rest.iter().take_while(|byte| **byte == 0xff).count();
+    let last = *rest.get(full)?;
+    *rest = &rest[full + 1..];
+    Some(full * 255 + usize::from(last))
+}
+
 /// The profile's name in the HTTP API. As in SRS it comes from profile_idc alone, so that the constrained and the
 /// intra profiles show as those that they are part of.
 pub fn profile_name(profile_idc: u8) -> &'static str {
@@ -82,6 +114,23 @@ mod tests {
         assert!(is_keyframe([&[0x09, 0xf0][..], &[0x67], &[0x65, 0x88]]));
         assert!(!is_keyframe([&[0x41, 0x9a][..], &[]]));
         assert_eq!(nal_type_of(&[]), None);
+    }
+
+    #[test]
+    fn a_recovery_point_is_found_among_other_messages() {
+        assert!(is_recovery_point(&[6, 6, 1, 0xc4, 0x80]));
+        assert!(is_recovery_point(&[6, 5, 2, 1, 2, 6, 1, 0xc4, 0x80]));
+        let long = [&[6, 5, 0xff, 1][..], &[9; 256], &[6, 1, 0xc4, 0x80]].concat();
+        assert!(is_recovery_point(&long));
+        for nal in [
+            &[][..],
+            &[6],
+            &[0x65, 6, 1, 0xc4],
+            &[6, 5, 9, 6, 1, 0xc4, 0x80],
+            &[6, 0xff, 0xff, 0xff],
+        ] {
+            assert!(!is_recovery_point(nal), "{nal:?}");
+        }
     }
 
     #[test]
