@@ -336,3 +336,27 @@ fn ffmpeg_publishes_hevc_over_rtsp() {
     drop(sender);
     server.wait_for_line(&["caster rtsp:", "127.0.0.1"]);
 }
+
+#[test]
+fn gstreamer_publishes_over_rtsp() {
+    for transport in ["tcp", "udp"] {
+        let port = Port::free();
+        let listen = format!("127.0.0.1:{}", port.number());
+        let server = start("rtsp", &listen, "/[app]/[stream]", "");
+        let _sender = gstreamer(
+            server.folder(),
+            &format!(
+                "rtspclientsink name=s protocols={transport} location=rtsp://{listen}/live/gst \
+                 videotestsrc is-live=true ! video/x-raw,width=320,height=180,framerate=25/1 \
+                 ! x264enc key-int-max=25 tune=zerolatency speed-preset=ultrafast ! h264parse ! queue ! s.sink_0 \
+                 audiotestsrc is-live=true ! audioconvert ! avenc_aac ! aacparse ! queue ! s.sink_1"
+            ),
+        );
+        let recording = record(&server, Ffmpeg::Debian, "gst", 3);
+        let report = probe(server.folder(), &recording.display().to_string());
+        let mut names = codecs(&report);
+        names.sort_unstable();
+        assert_eq!(names, ["aac", "h264"], "{transport}");
+        assert!(Ffmpeg::Debian.decode(server.folder(), &recording) >= 50, "{transport}");
+    }
+}

@@ -12,7 +12,7 @@ use crate::kernel::error_code::ErrorCode;
 use crate::kernel::flv::remux::{AacRemuxer, DecodingClock, TICKS_PER_MS, Times, VideoRemuxer};
 use crate::kernel::frame::Frame;
 use crate::kernel::timeline::Timeline;
-use crate::protocol::rtp::payload::{AacDepacketizer, AccessUnit, AvcDepacketizer, HevcDepacketizer};
+use crate::protocol::rtp::payload::{AacDepacketizer, AccessUnit, AvcDepacketizer, HevcDepacketizer, LatmDepacketizer};
 use crate::protocol::rtp::reorder::Ordered;
 use crate::protocol::rtp::rtcp::{self, ReceiverReport, Report, SenderReport};
 use crate::protocol::rtp::{Packet, Reorder};
@@ -72,9 +72,24 @@ pub struct Track {
 enum Coding {
     Avc(Pictures, AvcDepacketizer),
     Hevc(Pictures, HevcDepacketizer),
-    Aac(AacRemuxer, AacDepacketizer),
+    Aac(AacRemuxer, AacPackets),
     /// Of no use here; its packets are dropped.
     Ignored,
+}
+
+/// How AAC comes.
+enum AacPackets {
+    Generic(AacDepacketizer),
+    Latm(LatmDepacketizer),
+}
+
+impl AacPackets {
+    fn push(&mut self, ordered: &Ordered, out: &mut Vec<Bytes>) -> Result<()> {
+        match self {
+            AacPackets::Generic(depacketizer) => depacketizer.push(ordered, out),
+            AacPackets::Latm(depacketizer) => depacketizer.push(ordered, out),
+        }
+    }
 }
 
 struct Pictures {
@@ -107,6 +122,7 @@ impl Track {
                 )
             }
             "MPEG4-GENERIC" => aac(media, format)?,
+            "MP4A-LATM" => latm(media, format)?,
             _ => Coding::Ignored,
         };
         Ok(Track {
@@ -308,7 +324,24 @@ fn aac(media: &Media, format: &str) -> Result<Coding> {
     let mut remuxer = AacRemuxer::default();
     remuxer.set_config(&config);
     let depacketizer = AacDepacketizer::new(number("sizelength").unwrap_or(13), number("indexlength").unwrap_or(3))?;
-    Ok(Coding::Aac(remuxer, depacketizer))
+    Ok(Coding::Aac(remuxer, AacPackets::Generic(depacketizer)))
+}
+
+fn latm(media: &Media, format: &str) -> Result<Coding> {
+    let config = media.parameter(format, "config").and_then(hex);
+    let is_outside = media.parameter(format, "cpresent") == Some("0");
+    let Some(config) = config.filter(|_| is_outside) else {
+        return Err(Error::new(
+            ErrorCode::RtspAudioConfig,
+            "LATM is announced without its configuration (cpresent=0; config=…)",
+        ));
+    };
+    let (depacketizer, audio) = LatmDepacketizer::new(&config)?;
+    // The bits behind it are none of the remuxer's.
+    let audio = AudioSpecificConfig::parse(&audio)?.write();
+    let mut remuxer = AacRemuxer::default();
+    remuxer.set_config(&audio);
+    Ok(Coding::Aac(remuxer, AacPackets::Latm(depacketizer)))
 }
 
 fn hex(text: &str) -> Option<Vec<u8>> {
