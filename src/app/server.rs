@@ -35,6 +35,7 @@ use crate::core::sync::Condition;
 use crate::core::tcp::TcpStream;
 use crate::kernel::error::{Error, IoWrap, Result, Wrap};
 use crate::kernel::error_code::ErrorCode;
+use crate::protocol::token::ticket::Tickets;
 
 /// How often idle sources are looked for.
 const CLEANUP: Duration = Duration::from_secs(3);
@@ -76,6 +77,8 @@ pub struct Server {
     pub recordings: Recordings,
     /// Which servers are believed that we call over TLS.
     pub trust: Rc<Trust>,
+    /// What players are let in with again for the files of a stream.
+    pub tickets: Tickets,
     origin: Origin,
     /// What our listeners of TLS show.
     certificates: Certificates,
@@ -159,6 +162,7 @@ impl Server {
             dvr: DvrStreams::default(),
             recordings: Recordings::default(),
             trust: Rc::default(),
+            tickets: Tickets::new(secret()?),
             origin,
             certificates: Certificates::default(),
             listeners: RefCell::default(),
@@ -421,4 +425,12 @@ impl Server {
         log::info!("reload success");
         Ok(())
     }
+}
+
+/// What nobody else knows, until the server ends.
+fn secret() -> Result<[u8; 32]> {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret)
+        .map_err(|cause| Error::new(ErrorCode::StInitialize, format!("make up a secret: {cause}")))?;
+    Ok(secret)
 }

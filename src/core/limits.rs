@@ -99,6 +99,8 @@ pub const HLS_SESSIONS: usize = 65_536;
 pub const HLS_PLAYLIST_BYTES: u64 = 1 << 20;
 /// Ends of clients that are being told to callback servers at one time; beyond, clients wait for their own.
 pub const HOOK_NOTICES: usize = 4096;
+/// A token of a client, bytes.
+pub const TOKEN_BYTES: usize = 8 << 10;
 /// The head of a request to the exporter's port, bytes.
 pub const MINI_HTTP_HEAD_BYTES: usize = 8 << 10;
 /// How many header lines it may have: what the crate that serves it takes.

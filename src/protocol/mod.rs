@@ -7,6 +7,7 @@ pub mod no_tls;
 pub mod rtmp;
 #[cfg(feature = "tls")]
 pub mod tls;
+pub mod token;
 pub mod websocket;
 
 #[cfg(not(feature = "tls"))]

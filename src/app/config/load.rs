@@ -99,7 +99,7 @@ pub fn load(options: &LoadOptions<'_>) -> Result<Loaded, Fault> {
     let root = Scope::root(env, &tree.root);
     check::check(&tree, env, &options.host)?;
     lint::lint(&tree, env, &mut warnings);
-    let config = Rc::new(Config::read(&root, &options.host));
+    let config = Rc::new(Config::read(&root, &options.host, options.read_file)?);
     drop(root);
     Ok(Loaded {
         config,

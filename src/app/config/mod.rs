@@ -29,6 +29,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use self::diagnostic::Fault;
 pub use self::endpoint::Endpoint;
 pub use self::host::Host;
 pub use self::load::{LoadOptions, Loaded, read_file};
@@ -45,6 +46,7 @@ use self::section::process::Process;
 use self::section::rtmps::{self, Rtmps};
 use self::section::stats::Stats;
 use self::section::vhost::{DEFAULT_VHOST, Vhost, read_chunk_size};
+use self::syntax::ReadFile;
 
 /// All settings of a server, as they were when the configuration was loaded.
 #[derive(Debug)]
@@ -117,7 +119,7 @@ impl Config {
         running.map(|(_, server)| server.files.clone()).collect()
     }
 
-    fn read(root: &Scope<'_>, host: &Host) -> Self {
+    fn read(root: &Scope<'_>, host: &Host, read_file: ReadFile<'_>) -> Result<Self, Fault> {
         let chunk_size = read_chunk_size(root);
         let mut vhosts = Vec::new();
         let mut by_name = HashMap::new();
@@ -126,12 +128,12 @@ impl Config {
             if !by_name.contains_key(name) {
                 by_name.insert(name.to_owned(), vhosts.len());
                 let scope = root.inside("vhost", block.children());
-                vhosts.push(Rc::new(Vhost::read(name, &scope, chunk_size)));
+                vhosts.push(Rc::new(Vhost::read(name, &scope, chunk_size, read_file)?));
             }
         }
         let listen = root.list("listen");
         let http_server = HttpServer::read(&root.section("http_server"));
-        Config {
+        Ok(Config {
             process: Process::read(root, host),
             log: Log::read(root, host),
             // The check has refused what does not parse.
@@ -157,6 +159,6 @@ impl Config {
             tls_verify: root.flag("tls_verify"),
             vhosts,
             by_name,
-        }
+        })
     }
 }

@@ -12,6 +12,7 @@ mod segmenter;
 pub mod session;
 pub mod shelf;
 pub mod stream;
+pub mod uris;
 mod variants;
 
 use std::cell::RefCell;

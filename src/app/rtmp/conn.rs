@@ -8,11 +8,11 @@ use std::time::Duration;
 use super::request::Request;
 use super::socket::Socket;
 use super::{play, publish};
+use crate::app::access::{self, Entrance, Gate, Visitor};
 use crate::app::cli;
 use crate::app::clients::Entry;
 use crate::app::config::section::security::Action;
 use crate::app::hooks::{Caller, Details, Event, Subject, Traffic};
-use crate::app::security;
 use crate::app::server::Server;
 use crate::app::source::Source;
 use crate::app::stat::{self, ClientKind, NewClient};
@@ -167,12 +167,17 @@ impl Conn<'_> {
         let subject = self.subject_of(url, connect)?;
         self.subject = Some(subject.clone());
         log_connected(connect, &subject.url);
-        self.caller.ask(Event::Connect, &subject)?;
-        let action = match &role {
-            Role::Publish { .. } => Action::Publish,
-            Role::Play { .. } => Action::Play,
+        let visitor = Visitor {
+            subject: &subject,
+            action: match &role {
+                Role::Publish { .. } => Action::Publish,
+                Role::Play { .. } => Action::Play,
+            },
+            entrance: Entrance::Rtmp,
         };
-        security::check(&subject.vhost.security, action, subject.ip)?;
+        access::admit(visitor, Gate::Vhost)?;
+        self.caller.ask(Event::Connect, &subject)?;
+        access::admit(visitor, Gate::Stream)?;
         let request = Request {
             vhost: subject.vhost.clone(),
             client: self.enter(connect, &subject.url, kind, before),

@@ -20,4 +20,5 @@ pub mod refer;
 pub mod rtmps;
 pub mod security;
 pub mod stats;
+pub mod token;
 pub mod vhost;

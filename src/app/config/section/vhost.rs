@@ -13,7 +13,10 @@ use super::play::Play;
 use super::publish::Publish;
 use super::refer::Refer;
 use super::security::Security;
+use super::token::Token;
+use crate::app::config::diagnostic::Fault;
 use crate::app::config::scope::Scope;
+use crate::app::config::syntax::ReadFile;
 use crate::core::limits;
 
 /// The vhost that serves names which have none of their own.
@@ -45,6 +48,8 @@ pub struct Vhost {
     pub refer: Refer,
     /// Who may, by address.
     pub security: Security,
+    /// Who may, by token.
+    pub token: Token,
     /// Who is called when clients come and go.
     pub http_hooks: HttpHooks,
     /// Files that are served over HTTP.
@@ -63,9 +68,12 @@ pub struct Vhost {
 
 impl Vhost {
     /// Reads a `vhost` block; `chunk_size` is the global one.
-    pub(crate) fn read(name: &str, vhost: &Scope<'_>, chunk_size: u32) -> Self {
+    ///
+    /// # Errors
+    /// Those of [`Token::read`].
+    pub(crate) fn read(name: &str, vhost: &Scope<'_>, chunk_size: u32, read_file: ReadFile<'_>) -> Result<Self, Fault> {
         let min_latency = vhost.flag("min_latency");
-        Vhost {
+        Ok(Vhost {
             name: name.to_owned(),
             enabled: vhost.flag("enabled"),
             chunk_size: match vhost.given("chunk_size") {
@@ -80,6 +88,7 @@ impl Vhost {
             publish: Publish::read(&vhost.section("publish")),
             refer: Refer::read(&vhost.section("refer")),
             security: Security::read(&vhost.section("security")),
+            token: Token::read(&vhost.section("token"), read_file)?,
             http_hooks: HttpHooks::read(&vhost.section("http_hooks")),
             http_static: HttpStatic::read(name, &vhost.section("http_static")),
             http_remux: HttpRemux::read(&vhost.section("http_remux")),
@@ -87,7 +96,7 @@ impl Vhost {
             hds: Rc::new(Hds::read(&vhost.section("hds"))),
             hls: Rc::new(Hls::read(&vhost.section("hls"))),
             dvr: Rc::new(Dvr::read(&vhost.section("dvr"))),
-        }
+        })
     }
 }
 

@@ -87,15 +87,17 @@ rows! {
         "Look for Annex B start codes before length prefixes" "new streams";
     "vhost.publish.kickoff_for_idle"   FractionalSeconds "0"        own   reload  Live "5+" built
         "Drop a publisher that has no player for this long" "0: never; not together with forward";
-    "vhost.refer"                      Block     "-"        none  reload  Live "1+" unbuilt
+    "vhost.refer"                      Block     "-"        none  reload  Live "1+" built
         "Who may play or publish, by web page" "old spelling: refer a b;";
-    "vhost.refer.enabled"              Flag      "off"      none  reload  Live "3+" unbuilt
+    "vhost.refer.enabled"              Flag      "off"      none  reload  Live "3+" built
         "Check pageUrl of clients";
-    "vhost.refer.all"                  List      "-"        none  reload  Live "3+" unbuilt
+    "vhost.refer.http"                 Flag      "off"      none  reload  Live "-" built
+        "Check the Referer of players over HTTP too" "SRS has no such directive and checks RTMP only";
+    "vhost.refer.all"                  List      "-"        none  reload  Live "3+" built
         "Host suffixes allowed for everyone" ["example.com example.org"];
-    "vhost.refer.publish"              List      "-"        none  reload  Live "3+" unbuilt
+    "vhost.refer.publish"              List      "-"        none  reload  Live "3+" built
         "Host suffixes allowed to publish" ["studio.example.com"];
-    "vhost.refer.play"                 List      "-"        none  reload  Live "3+" unbuilt
+    "vhost.refer.play"                 List      "-"        none  reload  Live "3+" built
         "Host suffixes allowed to play" ["www.example.com"];
     "vhost.security"                   Block     "-"        none  reload  Live "2+" built
         "Who may play or publish, by address";
@@ -105,6 +107,22 @@ rows! {
         "Rule: play or publish, then source" "repeatable; source: all, IP, IPv4 CIDR" ["play all"];
     "vhost.security.deny"              List      "-"        none  reload  Live "2+" built
         "Rule: play or publish, then source" "repeatable; checked before allow" ["publish 192.0.2.0/24"];
+    "vhost.token"                      Block     "-"        none  reload  Live "-" built
+        "Who may play or publish, by signed URL or JSON Web Token" "SRS has no such block";
+    "vhost.token.enabled"              Flag      "off"      none  reload  Live "-" built
+        "Refuse clients without a valid token";
+    "vhost.token.need"                 List      "play publish" none  reload  Live "-" built
+        "What a token is needed for" "play, publish or both";
+    "vhost.token.key"                  List      "-"        none  reload  Live "-" built
+        "Shared keys, of which any may have signed" "16 characters at least; of URLs and of HS256 tokens" ["the-key-of-this-year the-key-of-last-year"];
+    "vhost.token.key_file"             List      "-"        none  reload  Live "-" built
+        "Files with shared keys, one a line" "read at each reload" ["./conf/token.key"];
+    "vhost.token.public_key_file"      List      "-"        none  reload  Live "-" built
+        "Public keys of RS256 and ES256 tokens, one PEM file each" "read at each reload" ["./conf/token.pem"];
+    "vhost.token.clock_skew"           Seconds   "5"        none  reload  Live "-" built
+        "What the clock of whoever signs may differ";
+    "vhost.token.bind_ip"              Flag      "off"      none  reload  Live "-" built
+        "Refuse tokens that do not name the address of the client";
     "vhost.bandcheck"                  OpenBlock "-"        none  restart Removed "1-4" built
         "RTMP bandwidth test vhost" "accepted without effect";
     "vhost.bandcheck.enabled"          Flag      "off"      none  restart Removed "1-4" built
