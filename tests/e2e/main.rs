@@ -7,6 +7,8 @@
 
 mod support;
 
+mod access_refer;
+mod access_token;
 mod browser_adaptive;
 mod browser_console;
 mod browser_dash;
