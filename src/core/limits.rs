@@ -99,6 +99,8 @@ pub const HLS_SESSIONS: usize = 65_536;
 pub const HLS_PLAYLIST_BYTES: u64 = 1 << 20;
 /// Ends of clients that are being told to callback servers at one time; beyond, clients wait for their own.
 pub const HOOK_NOTICES: usize = 4096;
+/// Addresses whose connections are counted; those above come in uncounted.
+pub const COUNTED_ADDRESSES: usize = 65_536;
 /// A token of a client, bytes.
 pub const TOKEN_BYTES: usize = 8 << 10;
 /// The head of a request to the exporter's port, bytes.

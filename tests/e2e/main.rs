@@ -38,6 +38,7 @@ mod http_players;
 mod http_static;
 mod init_script;
 mod life_cycle;
+mod limits;
 mod load;
 mod metrics;
 mod nginx_peer;
@@ -49,6 +50,7 @@ mod security;
 mod timestamps;
 #[cfg(feature = "tls")]
 mod tls;
+mod user;
 mod vhosts;
 mod vlc;
 mod wait_for_publisher;

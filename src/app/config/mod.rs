@@ -26,6 +26,7 @@ mod transform;
 mod value;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -40,6 +41,7 @@ use self::section::exporter::Exporter;
 use self::section::heartbeat::Heartbeat;
 use self::section::http_api::HttpApi;
 use self::section::http_server::HttpServer;
+use self::section::limits::Limits;
 use self::section::listen::KeyFiles;
 use self::section::log::Log;
 use self::section::process::Process;
@@ -77,6 +79,8 @@ pub struct Config {
     pub stats: Stats,
     /// The proxies whose word for a client's address is taken, for requests over HTTP.
     pub trusted_proxies: Vec<Network>,
+    /// What one address may ask of the server.
+    pub limits: Limits,
     /// RTMP behind TLS.
     pub rtmps: Rtmps,
     /// `tls_verify`: whether servers that we call over TLS must show a certificate that the system trusts.
@@ -100,6 +104,11 @@ impl Config {
     pub fn vhost(&self, name: &str) -> Option<Rc<Vhost>> {
         let index = self.by_name.get(name).or_else(|| self.by_name.get(DEFAULT_VHOST))?;
         self.vhosts.get(*index).filter(|vhost| vhost.enabled).cloned()
+    }
+
+    /// Whether a peer is a proxy whose word for a client's address is taken.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(peer))
     }
 
     /// All vhosts in the order of the file, disabled ones too; of two with one name the first.
@@ -153,6 +162,7 @@ impl Config {
                 .iter()
                 .filter_map(|text| Network::parse(text))
                 .collect(),
+            limits: Limits::read(&root.section("limits")),
             http_api: HttpApi::read(&root.section("http_api"), &http_server),
             http_server,
             rtmps: rtmps::read(&root.section("rtmps")),

@@ -41,6 +41,7 @@ pub fn serve(server: &Rc<Server>, stream: &Rc<Stream>, peer: SocketAddr, entry: 
         server,
         stream,
         entry,
+        peer,
         session: Session::new(Socket(stream.clone())),
         caller: Rc::new(Caller::new(server)),
         subject: None,
@@ -72,6 +73,7 @@ struct Conn<'a> {
     server: &'a Rc<Server>,
     stream: &'a Rc<Stream>,
     entry: &'a Entry,
+    peer: SocketAddr,
     session: Session<Socket>,
     caller: Rc<Caller>,
     /// Who it is, as far as it has told.
@@ -97,6 +99,7 @@ impl Conn<'_> {
             self.entry.client.ip.set(IpAddr::V4(client));
             log::info!("proxy real client ip={client}");
         }
+        let _guest = self.server.welcome(self.peer.ip(), self.entry.client.ip.get())?;
         let connect = self.session.read_connect().wrap("rtmp connect tcUrl")?;
         let url = StreamUrl::connect(&connect.tc_url)?;
         self.subject = self.subject_of(url.clone(), &connect).ok();

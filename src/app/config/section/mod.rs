@@ -11,6 +11,7 @@ pub mod http_hooks;
 pub mod http_remux;
 pub mod http_server;
 pub mod http_static;
+pub mod limits;
 pub mod listen;
 pub mod log;
 pub mod play;
