@@ -36,6 +36,7 @@ mod http_live;
 mod http_mp4;
 mod http_players;
 mod http_static;
+mod idle_publisher;
 mod init_script;
 mod life_cycle;
 mod limits;

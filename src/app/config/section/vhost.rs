@@ -36,7 +36,7 @@ pub struct Vhost {
     pub min_latency: bool,
     /// Whether players' sockets get TCP_NODELAY.
     pub tcp_nodelay: bool,
-    /// The window that we ask the peer to acknowledge, bytes; 0 does not ask.
+    /// Received bytes after which we acknowledge them, unless the peer says otherwise; 0 waits for the peer.
     pub in_ack_size: u32,
     /// The window that we tell the peer to acknowledge our bytes by; 0 does not tell.
     pub out_ack_size: u32,

@@ -12,7 +12,7 @@ rows! {
     "vhost.chunk_size"                 Int       "60000"    own   reload  Live "1+" built
         "Size of outgoing RTMP chunks, bytes" "128..65536, else a warning; absent: the global chunk_size; new connections";
     "vhost.in_ack_size"                Int       "0"        own   reload  Live "3+" built
-        "Bytes after which the peer is asked to acknowledge" "0: it is not asked; new connections";
+        "Received bytes after which we acknowledge them, unless the peer says otherwise" "0: not before the peer says; new connections";
     "vhost.out_ack_size"               Int       "2500000"  own   reload  Live "3+" built
         "Window of acknowledgement that the peer is told, bytes" "0: it is not told; new connections";
     "vhost.cluster"                    Block     "-"        none  reload  Live "3+" unbuilt
@@ -83,8 +83,8 @@ rows! {
         "How long a publisher may be silent after that";
     "vhost.publish.parse_sps"          Flag      "on"       own   reload  Live "2+" built
         "Read size and profile from the parameter sets of the video" "from the next sequence header on";
-    "vhost.publish.try_annexb_first"   Flag      "on"       own   reload  Live "5+" built
-        "Look for Annex B start codes before length prefixes" "new streams";
+    "vhost.publish.try_annexb_first"   Flag      "on"       own   reload  Ignored "5+" built
+        "Look for Annex B start codes before length prefixes" "accepted without effect: both are known by what they hold";
     "vhost.publish.kickoff_for_idle"   FractionalSeconds "0"        own   reload  Live "5+" built
         "Drop a publisher that has no player for this long" "0: never; not together with forward";
     "vhost.refer"                      Block     "-"        none  reload  Live "1+" built
