@@ -5,8 +5,6 @@
 use std::io;
 use std::path::PathBuf;
 
-use bytes::Bytes;
-
 use super::offload::Lane;
 
 /// Reads the file at `path`. Yields.
@@ -18,13 +16,19 @@ pub fn read(lane: &Lane, path: impl Into<PathBuf>, limit_bytes: u64) -> io::Resu
     lane.run(move || blocking::read(&path, limit_bytes))?
 }
 
-/// Writes the file at `path` so that a reader finds the old content or all of the new. Yields.
+/// Writes the file at `path` so that a reader finds the old content or all of the new; `temporary` is its name until then,
+/// in the same file system. Folders are made. Yields.
 ///
 /// # Errors
-/// The system's.
-pub fn replace(lane: &Lane, path: impl Into<PathBuf>, content: Bytes) -> io::Result<()> {
-    let path = path.into();
-    lane.run(move || blocking::replace(&path, &content))?
+/// The system's; the old file stays then.
+pub fn replace(
+    lane: &Lane,
+    temporary: impl Into<PathBuf>,
+    path: impl Into<PathBuf>,
+    content: impl AsRef<[u8]> + Send + 'static,
+) -> io::Result<()> {
+    let (temporary, path) = (temporary.into(), path.into());
+    lane.run(move || blocking::replace(&temporary, &path, content.as_ref()))?
 }
 
 /// Removes the file at `path`; one that is missing is no error. Yields.
@@ -36,18 +40,8 @@ pub fn remove(lane: &Lane, path: impl Into<PathBuf>) -> io::Result<()> {
     lane.run(move || blocking::remove(&path))?
 }
 
-/// Makes the folder at `path` and those above it, as far as they are missing. Yields.
-///
-/// # Errors
-/// The system's.
-pub fn create_folders(lane: &Lane, path: impl Into<PathBuf>) -> io::Result<()> {
-    let path = path.into();
-    lane.run(move || std::fs::create_dir_all(path))?
-}
-
 /// The same for jobs that are off the thread already.
 pub mod blocking {
-    use std::ffi::OsString;
     use std::fs::{self, File};
     use std::io::{self, Read};
     use std::path::Path;
@@ -68,17 +62,19 @@ pub mod blocking {
         Ok(content)
     }
 
-    /// Writes beside the file, then renames. It is not forced to the disk: after a power failure either may be there.
+    /// As [`super::replace`]. It is not forced to the disk: after a power failure either content may be there.
     ///
     /// # Errors
     /// The system's; the old file stays then.
-    pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-        // Always the same name, so that a crash leaves at most one behind.
-        let mut beside = OsString::from(path);
-        beside.push(".tmp");
-        let written = fs::write(&beside, content).and_then(|()| fs::rename(&beside, path));
+    pub fn replace(temporary: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
+        for name in [temporary, path] {
+            if let Some(folder) = name.parent() {
+                fs::create_dir_all(folder)?;
+            }
+        }
+        let written = fs::write(temporary, content).and_then(|()| fs::rename(temporary, path));
         if written.is_err() {
-            let _ = fs::remove_file(&beside);
+            let _ = fs::remove_file(temporary);
         }
         written
     }
@@ -118,9 +114,8 @@ mod tests {
             let lane = Lane::new(Class::Disk, 1 << 20);
             let folder = std::env::temp_dir().join(format!("srs-file-{}", std::process::id()));
             let path = folder.join("live/stream.m3u8");
-            create_folders(&lane, folder.join("live")).unwrap();
             for content in ["first", "the second"] {
-                replace(&lane, &path, Bytes::from(content)).unwrap();
+                replace(&lane, folder.join("live/a.tmp"), &path, content).unwrap();
                 assert_eq!(read(&lane, &path, 10).unwrap(), content.as_bytes());
             }
             let error = read(&lane, &path, 9).unwrap_err();
@@ -129,8 +124,9 @@ mod tests {
             remove(&lane, &path).unwrap();
             remove(&lane, &path).unwrap();
             assert_eq!(read(&lane, &path, 9).unwrap_err().kind(), io::ErrorKind::NotFound);
-            let error = replace(&lane, folder.join("missing/a"), Bytes::new()).unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::NotFound);
+            std::fs::create_dir(&path).unwrap();
+            replace(&lane, folder.join("live/a.tmp"), &path, "a folder is there").unwrap_err();
+            assert_eq!(std::fs::read_dir(folder.join("live")).unwrap().count(), 1);
             std::fs::remove_dir_all(&folder).unwrap();
         })
         .unwrap();

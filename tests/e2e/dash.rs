@@ -5,48 +5,35 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::support::clients::{Ffmpeg, codecs, probe};
-use crate::support::media::Sample;
-use crate::support::port::Port;
-use crate::support::program::{Program, run};
-use crate::support::server::{Server, Setup};
-use crate::support::wait::wait_for;
+use nix::sys::signal::Signal;
 
-struct Site {
-    server: Server,
-    port: Port,
+use crate::support::clients::{Ffmpeg, codecs, gstreamer, probe};
+use crate::support::media::Sample;
+use crate::support::program::{Program, run};
+use crate::support::server::Setup;
+use crate::support::wait::wait_for;
+use crate::support::web::Web;
+use crate::vlc;
+
+struct Site(Web);
+
+impl std::ops::Deref for Site {
+    type Target = Web;
+
+    fn deref(&self) -> &Web {
+        &self.0
+    }
 }
 
 impl Site {
     fn start(dash: &str) -> Self {
-        let port = Port::free();
-        let server = Setup::default()
-            .globals(&format!(
-                "http_server {{ enabled on; listen 127.0.0.1:{}; dir ./html; }}\n",
-                port.number()
-            ))
-            .vhost(&format!(
-                "dash {{ enabled on; dash_fragment 1; dash_update_period 1; dash_path ./html; {dash} }}"
-            ))
-            .start();
-        server.wait_for_line(&["HTTP-Server listen at tcp://"]);
-        Site { server, port }
-    }
-
-    fn publish(&self, sample: Sample) -> Program {
-        let encoder = match sample {
-            Sample::HevcAac | Sample::Av1Opus => Ffmpeg::Eight,
-            _ => Ffmpeg::Debian,
+        let fragment = match dash.contains("dash_fragment") {
+            true => "",
+            false => "dash_fragment 1;",
         };
-        encoder.publish(self.server.folder(), &sample.path(), &self.server.url("s"))
-    }
-
-    fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/live/s.mpd", self.port.number())
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.server.file(&format!("html/live/{name}"))
+        Site(Web::start(Setup::default().vhost(&format!(
+            "dash {{ enabled on; dash_update_period 1; dash_path ./html; {fragment} {dash} }}"
+        ))))
     }
 
     fn manifest(&self) -> String {
@@ -120,35 +107,54 @@ fn segments_follow_each_other_and_the_manifest_tells_them() {
 }
 
 #[test]
-fn ffmpeg_and_gstreamer_play_over_http() {
-    let site = Site::start("");
-    let _publisher = site.publish(Sample::H264Aac);
-    site.wait_for_segment("video-3.m4s");
-    let (folder, file) = (site.server.folder(), site.server.file("played.flv"));
-    Ffmpeg::Debian.record(folder, &[], &site.url(), 4, &file).wait(40).ok();
-    assert!(Ffmpeg::Debian.decode(folder, &file) >= 95);
-    let report = probe(folder, &file.display().to_string());
-    let mut names = codecs(&report);
-    names.sort_unstable();
-    assert_eq!(names, ["aac", "h264"]);
-    let mut command = Command::new("gst-launch-1.0");
-    command.args(["-e", "filesrc"]);
-    command.arg(format!(
-        "location={}",
-        site.joined("video-init.mp4", "video", 1..=2).display()
-    ));
-    command.args([
-        "!",
-        "qtdemux",
-        "!",
-        "h264parse",
-        "!",
-        "avdec_h264",
-        "!",
-        "fakesink",
-        "sync=false",
-    ]);
-    run("gst-launch-1.0", folder, 20, &mut command).ok();
+fn ffmpeg_vlc_and_gstreamer_play_over_http() {
+    for directives in ["", "dash_low_latency on; dash_fragment 2;"] {
+        let site = Site::start(directives);
+        let _publisher = site.publish(Sample::H264Aac);
+        site.wait_for_segment("video-3.m4s");
+        let (folder, url) = (site.server.folder(), site.url("/live/s.mpd"));
+        let file = site.server.file("ffmpeg.flv");
+        let mut ffmpeg = Ffmpeg::Debian.record(folder, &[], &url, 4, &file);
+        let by_vlc = site.server.file("vlc.flv");
+        // It begins with the newest segment, and what comes to it in pieces comes too late for its file's head.
+        let mut vlc = directives.is_empty().then(|| vlc::play(folder, &url, &by_vlc));
+        let by_gst = site.server.file("gst.ts");
+        let gst = gstreamer(
+            folder,
+            &format!(
+                "souphttpsrc location={url} ! dashdemux name=d mpegtsmux name=m ! filesink location={} buffer-mode=2 \
+                 d.video_00 ! queue ! qtdemux ! h264parse ! queue ! m. d.audio_00 ! queue ! qtdemux ! aacparse ! queue ! m.",
+                by_gst.display()
+            ),
+        );
+        ffmpeg.wait(40).ok();
+        assert!(Ffmpeg::Debian.decode(folder, &file) >= 95, "{directives}");
+        let mut files = vec![file];
+        if let Some(vlc) = &mut vlc {
+            let _ = vlc.wait(40);
+            files.push(by_vlc);
+        }
+        // It never ends by itself.
+        let enough = || {
+            std::fs::metadata(&by_gst)
+                .is_ok_and(|file| file.len() > 200_000)
+                .then_some(())
+        };
+        wait_for("GStreamer to have played some seconds", 30, enough);
+        gst.signal(Signal::SIGTERM);
+        files.push(by_gst);
+        for file in &files {
+            let report = probe(folder, &file.display().to_string());
+            let mut names = codecs(&report);
+            names.sort_unstable();
+            assert_eq!(names, ["aac", "h264"], "{} {directives}", file.display());
+            assert!(
+                Ffmpeg::Debian.decode(folder, file) >= 50,
+                "{} {directives}",
+                file.display()
+            );
+        }
+    }
 }
 
 #[test]
@@ -207,4 +213,65 @@ fn a_publisher_that_comes_back_goes_on_and_another_codec_is_a_new_period() {
     });
     assert!(text.contains("hvc1.") && text.contains("-init-1.mp4"), "{text}");
     assert!(site.file("s/video-init-1.mp4").exists() && site.file("s/audio-init-1.mp4").exists());
+}
+
+#[test]
+fn low_latency_players_get_a_segment_while_it_is_written() {
+    let site = Site::start("dash_low_latency on; dash_chunk 0.1; dash_target_latency 2;");
+    let _publisher = site.publish(Sample::H264Aac);
+    site.wait_for_segment("video-0.m4s");
+    let text = site.manifest();
+    for part in [
+        "suggestedPresentationDelay=\"PT2.000S\"",
+        "<Latency target=\"2000\" min=\"1000\" max=\"8000\" />",
+        "availabilityTimeComplete=\"false\"",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    // The newest one that is listed has not got its file yet; the answer has all that the file has later.
+    for track in ["video", "audio"] {
+        let name = wait_for("a segment that is being written", 10, || {
+            let text = site.manifest();
+            let set = text
+                .split("<AdaptationSet")
+                .find(|set| set.contains(&format!("id=\"{track}\"")))?;
+            let first: usize = attributes(set, "startNumber").first()?.parse().ok()?;
+            let name = format!("s/{track}-{}.m4s", first + set.matches("<S ").count() - 1);
+            (!site.file(&name).exists()).then_some(name)
+        });
+        let head = site.server.file("head");
+        let mut command = Command::new("curl");
+        command.args(["-sSf", "--max-time", "20", "-D"]).arg(&head).arg("-o");
+        command
+            .arg(site.server.file("segment"))
+            .arg(site.url(&format!("/live/{name}")));
+        run("curl", site.server.folder(), 30, &mut command).ok();
+        let head = fs::read_to_string(head).expect("the head");
+        assert!(head.contains("Transfer-Encoding: chunked"), "{head}");
+        let bytes = fs::read(site.server.file("segment")).expect("the answer");
+        assert!(bytes == fs::read(site.file(&name)).expect("the file"), "{name} differs");
+        assert!(
+            bytes.windows(4).filter(|window| window == b"moof").count() > 5,
+            "{name} is not in chunks"
+        );
+    }
+}
+
+#[test]
+fn a_low_latency_segment_ends_with_its_publisher() {
+    let site = Site::start("dash_low_latency on; dash_fragment 20;");
+    let mut publisher = site.publish(Sample::H264Aac);
+    wait_for("a manifest", 20, || site.file("s.mpd").exists().then_some(()));
+    let mut command = Command::new("curl");
+    command
+        .args(["-sSf", "--max-time", "20", "-o"])
+        .arg(site.server.file("segment"));
+    command.arg(site.url("/live/s/video-0.m4s"));
+    let mut reader = Program::start("curl", site.server.folder(), &mut command);
+    std::thread::sleep(Duration::from_secs(1));
+    publisher.stop();
+    reader.wait(10).ok();
+    let bytes = fs::read(site.server.file("segment")).expect("the answer");
+    assert!(bytes == fs::read(site.file("s/video-0.m4s")).expect("the file"));
+    assert_eq!(site.get("/live/s/video-1.m4s").0, 404);
 }

@@ -19,6 +19,7 @@ mod browser_player;
 mod config_cli;
 mod connect;
 mod dash;
+mod disk_faults;
 mod dvr;
 mod dvr_control;
 mod fuzz_corpus;

@@ -67,6 +67,7 @@ impl Checker<'_> {
         for check in [
             Self::one_remux,
             Self::hls_and_ts,
+            Self::hls_parts_and_keys,
             Self::forward_and_idle,
             Self::ingest_ids,
         ] {
@@ -230,6 +231,17 @@ impl Checker<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Parts are served from memory as they are; keys would be a lie.
+    fn hls_parts_and_keys(&self, vhost: &Directive) -> Result<(), Fault> {
+        let scope = self.root.inside("vhost", vhost.children());
+        let hls = scope.section("hls");
+        if hls.flag("enabled") && hls.flag("hls_low_latency") && hls.flag("hls_keys") {
+            let message = "hls.hls_keys cannot be used with hls_low_latency: parts are not encrypted";
+            return Err(self.at_given(hls.given("hls_keys"), message.to_owned()));
+        }
+        Ok(())
     }
 
     fn forward_and_idle(&self, vhost: &Directive) -> Result<(), Fault> {

@@ -1,23 +1,26 @@
 //! MPEG-DASH: live streams as files that any web server can serve. See `docs/dash.md`.
 
+mod clock;
+pub mod growing;
 mod mpd;
 mod recorder;
 mod stream;
 mod track;
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::rc::Rc;
-
+use self::growing::Shelf;
 use self::recorder::DashRecorder;
 use self::stream::Stream;
+use super::recording::table::Table;
 use super::recording::{Publisher, Recorder};
+use crate::core::clock::Moment;
 use crate::kernel::error::Result;
 
 /// All streams that are, or were, written as DASH.
 #[derive(Default)]
 pub struct DashStreams {
-    streams: RefCell<HashMap<String, Rc<Stream>>>,
+    streams: Table<Stream>,
+    /// What is served from memory.
+    pub shelf: Shelf,
 }
 
 impl DashStreams {
@@ -33,32 +36,20 @@ impl DashStreams {
         let url = &publisher.subject.url;
         let stream = self
             .streams
-            .borrow_mut()
-            .entry(url.stream_url())
-            .or_insert_with(|| Stream::new(url.clone(), settings.clone()))
-            .clone();
+            .get_or_insert(url, || Stream::new(url.clone(), settings.clone()));
         stream.set_settings(settings);
-        Ok(Some(Box::new(DashRecorder::new(stream)?)))
+        Ok(Some(Box::new(DashRecorder::new(stream, &self.shelf)?)))
     }
 
     /// Deletes the files of streams that nobody has published for `dash_dispose`. Yields.
     pub fn dispose_idle(&self) {
-        let idle = self.take_if(Stream::is_idle);
+        let idle = self.streams.take_idle(Moment::now());
         idle.iter().for_each(|stream| stream.dispose());
-        self.take_if(Stream::is_forgotten);
     }
 
     /// Deletes the files of all streams whose settings ask for it: the server ends. Yields.
     pub fn dispose_all(&self) {
-        let all = self.take_if(|stream| !stream.settings().dispose.is_zero());
+        let all = self.streams.take_disposable();
         all.iter().for_each(|stream| stream.dispose());
-    }
-
-    fn take_if(&self, wanted: impl Fn(&Stream) -> bool) -> Vec<Rc<Stream>> {
-        let mut streams = self.streams.borrow_mut();
-        let found: Vec<_> = streams.values().filter(|stream| wanted(stream)).cloned().collect();
-        // One that is published without giving media keeps its numbers.
-        streams.retain(|_, stream| stream.is_live.get() || !wanted(stream));
-        found
     }
 }

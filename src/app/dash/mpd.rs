@@ -1,8 +1,14 @@
 //! The manifest (ISO/IEC 23009-1, live profile), as text.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
+use crate::app::config::section::dash::LowLatency;
 use crate::kernel::mp4::{Shape, TrackConfig};
+
+/// Bounds of how often players of low-latency DASH ask for the manifest, milliseconds.
+const UPDATE_MIN_MS: i64 = 250;
+const UPDATE_MAX_MS: i64 = 1000;
 
 /// A segment that players may fetch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +59,8 @@ pub struct Manifest<'a> {
     pub period_begin_ms: i64,
     /// Where the segments are, relative to the manifest, with a slash at its end.
     pub base: &'a str,
+    /// Whether the last segment of each track is being written.
+    pub low_latency: Option<LowLatency>,
     /// Sound and pictures.
     pub tracks: &'a [Track<'a>],
 }
@@ -63,19 +71,33 @@ impl Manifest<'_> {
         let last = self.tracks.iter().filter_map(|track| track.segments.last());
         let last_ms = last.map(|segment| segment.duration_ms).max().unwrap_or(0);
         let kept = i64::try_from(self.window).unwrap_or(i64::MAX);
+        let (update_ms, buffer_ms, delay_ms) = match self.low_latency {
+            Some(low_latency) => {
+                let target_ms = millis(low_latency.target);
+                // A segment is to be known soon after it begins.
+                let update_ms = (last_ms / 4).clamp(UPDATE_MIN_MS, UPDATE_MAX_MS);
+                (update_ms, target_ms.min(last_ms), target_ms)
+            }
+            None => (
+                self.update_ms,
+                last_ms.saturating_mul(2),
+                last_ms.saturating_mul(behind(kept)),
+            ),
+        };
         let mut text = format!(
             "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<MPD profiles=\"urn:mpeg:dash:profile:isoff-live:2011\" \
              xmlns=\"urn:mpeg:dash:schema:mpd:2011\" type=\"dynamic\" minimumUpdatePeriod=\"{}\" \
              timeShiftBufferDepth=\"{}\" availabilityStartTime=\"{}\" publishTime=\"{}\" minBufferTime=\"{}\" \
              suggestedPresentationDelay=\"{}\">\n    \
-             <BaseURL>{}</BaseURL>\n    <Period id=\"{}\" start=\"{}\">\n",
-            duration(self.update_ms),
+             <BaseURL>{}</BaseURL>\n{}    <Period id=\"{}\" start=\"{}\">\n",
+            duration(update_ms),
             duration(last_ms.saturating_mul(kept)),
             moment(self.start_unix_ms),
             moment(self.now_unix_ms),
-            duration(last_ms.saturating_mul(2)),
-            duration(last_ms.saturating_mul(behind(kept))),
+            duration(buffer_ms),
+            duration(delay_ms),
             escape(self.base),
+            self.low_latency.map_or_else(String::new, service),
             self.period,
             duration(self.period_begin_ms),
         );
@@ -106,6 +128,19 @@ impl Manifest<'_> {
         );
     }
 
+    /// When segments are there, before they are whole.
+    fn early(&self, track: &Track<'_>) -> String {
+        let Some(low_latency) = self.low_latency else {
+            return String::new();
+        };
+        let length_ms = track.segments.last().map_or(0, |segment| segment.duration_ms);
+        let offset_ms = (length_ms - millis(low_latency.chunk)).max(0);
+        format!(
+            " availabilityTimeOffset=\"{}\" availabilityTimeComplete=\"false\"",
+            seconds(offset_ms)
+        )
+    }
+
     fn put_track(&self, track: &Track<'_>, text: &mut String) {
         let config = track.config;
         let kind = track.name();
@@ -120,12 +155,13 @@ impl Manifest<'_> {
             "        <AdaptationSet mimeType=\"{kind}/mp4\" segmentAlignment=\"true\" startWithSAP=\"1\">\n            \
              <Representation id=\"{kind}\" bandwidth=\"{}\" codecs=\"{}\" {shape}>\n                \
              <SegmentTemplate initialization=\"{}\" media=\"$RepresentationID$-$Number$.m4s\" \
-             startNumber=\"{first}\" timescale=\"1000\" presentationTimeOffset=\"{}\">\n                    \
+             startNumber=\"{first}\" timescale=\"1000\" presentationTimeOffset=\"{}\"{}>\n                    \
              <SegmentTimeline>\n",
             bandwidth(&track.segments),
             escape(&config.codec_string),
             init_name("$RepresentationID$", self.period),
             self.period_begin_ms,
+            self.early(track),
         );
         for segment in &track.segments {
             let (begin, length) = (segment.begin_ms, segment.duration_ms);
@@ -160,8 +196,27 @@ fn bandwidth(segments: &[&Segment]) -> u64 {
     (bytes.saturating_mul(8000) / millis).max(1)
 }
 
+/// How players are to keep close to the publisher (annex K).
+fn service(low_latency: LowLatency) -> String {
+    let target_ms = millis(low_latency.target);
+    format!(
+        "    <ServiceDescription id=\"0\">\n        <Latency target=\"{target_ms}\" min=\"{}\" max=\"{}\" />\n        \
+         <PlaybackRate min=\"0.96\" max=\"1.04\" />\n    </ServiceDescription>\n",
+        target_ms / 2,
+        target_ms.saturating_mul(4),
+    )
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
 fn duration(ms: i64) -> String {
-    format!("PT{}.{:03}S", ms.div_euclid(1000), ms.rem_euclid(1000))
+    format!("PT{}S", seconds(ms))
+}
+
+fn seconds(ms: i64) -> String {
+    format!("{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000))
 }
 
 fn moment(unix_ms: i64) -> String {
@@ -217,6 +272,7 @@ mod tests {
             period: 1,
             period_begin_ms: 70_005,
             base: "a&b/",
+            low_latency: None,
             tracks: &tracks,
         };
         let text = manifest.to_text();

@@ -1,20 +1,26 @@
 //! Writes one publication as DASH segments, each track in files of its own.
 
 use std::rc::Rc;
+use std::time::Duration;
 
+use super::clock::Clock;
+use super::growing::Shelf;
 use super::stream::Stream;
-use super::track::{Progress, TrackWriter};
+use super::track::{Early, Folder, Progress, TrackWriter};
+use crate::app::recording::table::Lasting;
 use crate::app::recording::{OnError, Recorder};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::error_code::ErrorCode;
 use crate::kernel::frame::{Frame, Kind};
 
+/// How long media may wait before it is written.
+const LATENCY: Duration = Duration::from_millis(300);
+
 /// One publication.
 pub struct DashRecorder {
     stream: Rc<Stream>,
     tracks: Vec<TrackWriter>,
-    /// What is added to the publisher's time stamps, milliseconds modulo 2^32.
-    shift: Option<u32>,
+    clock: Clock,
 }
 
 impl DashRecorder {
@@ -22,14 +28,25 @@ impl DashRecorder {
     ///
     /// # Errors
     /// When the stream's name makes no file name.
-    pub fn new(stream: Rc<Stream>) -> Result<Self> {
-        let folder = stream.folder()?;
-        let fragment_ms = i64::try_from(stream.settings().fragment.as_millis()).unwrap_or(i64::MAX);
+    pub fn new(stream: Rc<Stream>, shelf: &Shelf) -> Result<Self> {
+        let settings = stream.settings();
+        let name = stream.folder_name()?;
+        let early = settings.low_latency.map(|low_latency| Early {
+            shelf: shelf.clone(),
+            vhost: stream.vhost().to_owned(),
+            folder: name,
+            chunk_ms: u32::try_from(low_latency.chunk.as_millis()).unwrap_or(u32::MAX),
+        });
+        let folder = Folder {
+            path: stream.folder()?,
+            early,
+        };
+        let fragment_ms = i64::try_from(settings.fragment.as_millis()).unwrap_or(i64::MAX);
         let writer = |kind, name| TrackWriter::new(kind, folder.clone(), fragment_ms, stream.next_number(name));
         Ok(DashRecorder {
             tracks: vec![writer(Kind::Video, "video"), writer(Kind::Audio, "audio")],
             stream,
-            shift: None,
+            clock: Clock::default(),
         })
     }
 
@@ -41,10 +58,21 @@ impl DashRecorder {
         if let (Some(begin_ms), Some(config)) = (progress.reconfigured, track.config()) {
             self.stream.configure(track.name(), track.init(), config, begin_ms)?;
         }
+        if let Some(segment) = progress.begun {
+            self.stream.announce(track.name(), segment)?;
+        }
         match progress.complete {
             Some(segment) => self.stream.publish(track.name(), segment),
             None => Ok(()),
         }
+    }
+
+    fn finish_tracks(&mut self) -> Result<()> {
+        for index in 0..self.tracks.len() {
+            let progress = self.tracks[index].finish()?;
+            self.settle(&self.tracks[index], progress)?;
+        }
+        Ok(())
     }
 }
 
@@ -53,9 +81,15 @@ impl Recorder for DashRecorder {
         "DASH"
     }
 
+    fn latency(&self) -> Duration {
+        match self.stream.settings().low_latency {
+            Some(_) => Duration::ZERO,
+            None => LATENCY,
+        }
+    }
+
     fn begin(&mut self) -> Result<()> {
-        self.stream.is_live.set(true);
-        self.stream.touch();
+        self.stream.life().set_live(true);
         Ok(())
     }
 
@@ -67,10 +101,12 @@ impl Recorder for DashRecorder {
             return Ok(());
         };
         // The stream's time began when it was published first, whatever the publisher's says.
-        let now_ms = self.stream.now_ms();
-        let shift = *self.shift.get_or_insert((now_ms as u32).wrapping_sub(frame.timestamp));
+        let (timestamp, jump) = self.clock.follow(frame.timestamp, self.stream.now_ms());
+        if let Some(jump) = jump {
+            log::warn!("DASH: the publisher's time jumps by {} ms", -jump);
+        }
         let mut frame = frame.clone();
-        frame.timestamp = frame.timestamp.wrapping_add(shift);
+        frame.timestamp = timestamp;
         let progress = self.tracks[index].take(&frame)?;
         self.settle(&self.tracks[index], progress)
     }
@@ -78,18 +114,15 @@ impl Recorder for DashRecorder {
     fn missed(&mut self, _count: u64) {}
 
     fn batch_ended(&mut self) -> Result<()> {
-        self.stream.touch();
+        self.stream.life().touch();
         Ok(())
     }
 
     fn finish(&mut self) -> Result<()> {
-        self.stream.is_live.set(false);
-        self.stream.touch();
-        for index in 0..self.tracks.len() {
-            let progress = self.tracks[index].finish()?;
-            self.settle(&self.tracks[index], progress)?;
-        }
-        Ok(())
+        self.stream.life().set_live(false);
+        let ended = self.finish_tracks();
+        self.stream.forget_growing();
+        ended
     }
 
     fn on_error(&self, error: &Error) -> OnError {

@@ -6,21 +6,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::mpd::{Manifest, Segment, Track, init_name};
-use super::track::failed;
 use crate::app::config::section::dash::Dash;
+use crate::app::recording::files::Files;
+use crate::app::recording::table::{Lasting, Life};
 use crate::app::recording::template::{self, relative};
-use crate::core::clock::{Moment, unix_time};
-use crate::core::file;
-use crate::core::offload::{Class, Lane};
-use crate::core::output::Output;
+use crate::core::clock::unix_time;
 use crate::kernel::error::Result;
+use crate::kernel::error_code::ErrorCode;
 use crate::kernel::mp4::TrackConfig;
 use crate::protocol::rtmp::url::StreamUrl;
-
-/// Deletions that may wait, bytes.
-const BACKLOG_BYTES: usize = 1 << 20;
-/// How long the numbers of a stream go on at least after its publication.
-const KEPT: Duration = Duration::from_secs(120);
 
 /// Segments, their numbers, and where all that is.
 pub struct Stream {
@@ -31,11 +25,9 @@ pub struct Stream {
     period: Cell<u32>,
     period_begin_ms: Cell<i64>,
     tracks: RefCell<Vec<Known>>,
-    /// Whether a publication writes it.
-    pub is_live: Cell<bool>,
-    last_data: Cell<Moment>,
+    life: Life,
     manifest: RefCell<Option<String>>,
-    lane: Lane,
+    files: Files,
 }
 
 /// A track of the present period.
@@ -45,6 +37,8 @@ struct Known {
     config: TrackConfig,
     next_number: u64,
     listed: VecDeque<Segment>,
+    /// The one that is being written, where players may have it; how long it will be is a guess.
+    growing: Option<Segment>,
 }
 
 impl Stream {
@@ -57,10 +51,9 @@ impl Stream {
             period: Cell::new(0),
             period_begin_ms: Cell::new(0),
             tracks: RefCell::default(),
-            is_live: Cell::new(false),
-            last_data: Cell::new(Moment::now()),
+            life: Life::default(),
             manifest: RefCell::default(),
-            lane: Lane::new(Class::Disk, BACKLOG_BYTES),
+            files: Files::new("DASH"),
         })
     }
 
@@ -72,11 +65,6 @@ impl Stream {
     /// Takes the settings of a new publication.
     pub fn set_settings(&self, settings: Rc<Dash>) {
         self.settings.replace(settings);
-    }
-
-    /// Notes that media came.
-    pub fn touch(&self) {
-        self.last_data.set(Moment::now());
     }
 
     /// The stream's time now, milliseconds: that of the clock on the wall, so that it goes on over publications.
@@ -92,7 +80,16 @@ impl Stream {
         Ok(self.settings().place(&self.folder_name()?).display().to_string())
     }
 
-    fn folder_name(&self) -> Result<String> {
+    /// The stream's vhost.
+    pub fn vhost(&self) -> &str {
+        &self.url.vhost
+    }
+
+    /// The folder of segments below that of all files.
+    ///
+    /// # Errors
+    /// When the stream's name makes no file name.
+    pub fn folder_name(&self) -> Result<String> {
         template::expand("[app]/[stream]", &self.url, |_| None)
     }
 
@@ -130,6 +127,7 @@ impl Stream {
                         config: config.clone(),
                         next_number: 0,
                         listed: VecDeque::new(),
+                        growing: None,
                     });
                     tracks.sort_by_key(|known| known.name);
                     false
@@ -149,7 +147,7 @@ impl Stream {
         let old: Vec<Segment> = tracks.iter_mut().flat_map(|known| known.listed.drain(..)).collect();
         drop(tracks);
         if self.settings().cleanup {
-            self.delete(old.into_iter().map(|segment| segment.file));
+            self.files.delete(old.into_iter().map(|segment| segment.file));
         }
     }
 
@@ -161,8 +159,47 @@ impl Stream {
             tracks.iter().map(named).collect()
         };
         inits
-            .iter()
-            .try_for_each(|(name, init)| replace(&format!("{folder}/{name}"), init))
+            .into_iter()
+            .try_for_each(|(name, init)| self.replace(&format!("{folder}/{name}"), init))
+    }
+
+    /// Lists a segment that is being written, and writes the manifest. Yields.
+    ///
+    /// # Errors
+    /// What the disk does.
+    pub fn announce(&self, track: &str, segment: Segment) -> Result<()> {
+        self.with_track(track, |known| {
+            let guess = known.listed.back().map_or(segment.duration_ms, |last| last.duration_ms);
+            known.growing = Some(Segment {
+                duration_ms: guess,
+                ..segment
+            });
+        });
+        self.write_manifest(&self.settings())
+    }
+
+    /// What was being written is not any more.
+    pub fn forget_growing(&self) {
+        for known in self.tracks.borrow_mut().iter_mut() {
+            known.growing = None;
+        }
+    }
+
+    fn with_track<T>(&self, name: &str, work: impl FnOnce(&mut Known) -> T) -> Option<T> {
+        self.tracks
+            .borrow_mut()
+            .iter_mut()
+            .find(|known| known.name == name)
+            .map(work)
+    }
+
+    fn write_manifest(&self, settings: &Dash) -> Result<()> {
+        if let Some(text) = self.manifest_text(settings)? {
+            let path = settings.place(&self.manifest_name()?).display().to_string();
+            self.replace(&path, text.into_bytes())?;
+            self.manifest.replace(Some(path));
+        }
+        Ok(())
     }
 
     /// Lists a segment that is complete, and writes the manifest. Yields.
@@ -171,23 +208,17 @@ impl Stream {
     /// What the disk does.
     pub fn publish(&self, track: &str, segment: Segment) -> Result<()> {
         let settings = self.settings();
-        let left: Vec<Segment> = {
-            let mut tracks = self.tracks.borrow_mut();
-            let Some(known) = tracks.iter_mut().find(|known| known.name == track) else {
-                return Ok(());
-            };
+        let left: Option<Vec<Segment>> = self.with_track(track, |known| {
+            known.growing = None;
             known.next_number = segment.number + 1;
             known.listed.push_back(segment);
             let leaving = known.listed.len().saturating_sub(settings.window_size);
             known.listed.drain(..leaving).collect()
-        };
-        if let Some(text) = self.manifest_text(&settings)? {
-            let path = settings.place(&self.manifest_name()?).display().to_string();
-            replace(&path, text.as_bytes())?;
-            self.manifest.replace(Some(path));
-        }
+        });
+        self.write_manifest(&settings)?;
         if settings.cleanup {
-            self.delete(left.into_iter().map(|segment| segment.file));
+            let left = left.into_iter().flatten();
+            self.files.delete(left.map(|segment| segment.file));
         }
         Ok(())
     }
@@ -200,11 +231,11 @@ impl Stream {
         let known = self.tracks.borrow();
         let tracks: Vec<Track<'_>> = known
             .iter()
-            .filter(|known| !known.listed.is_empty())
             .map(|known| Track {
                 config: &known.config,
-                segments: known.listed.iter().collect(),
+                segments: known.listed.iter().chain(&known.growing).collect(),
             })
+            .filter(|track| !track.segments.is_empty())
             .collect();
         let longest = tracks.iter().map(|track| track.segments.len()).max().unwrap_or(0);
         if tracks.len() < 2 && longest < 2 {
@@ -218,33 +249,14 @@ impl Stream {
             period: self.period.get(),
             period_begin_ms: self.period_begin_ms.get(),
             base: &base,
+            low_latency: settings.low_latency,
             tracks: &tracks,
         };
         Ok(Some(manifest.to_text()))
     }
 
-    fn delete(&self, files: impl Iterator<Item = String>) {
-        for name in files {
-            let job = move || {
-                if let Err(error) = file::blocking::remove(name.as_ref()) {
-                    log::warn!("DASH file {name} cannot be deleted: {error}");
-                }
-            };
-            if let Err(error) = self.lane.post(0, job) {
-                log::warn!("DASH files are not deleted, the disk is too slow: {error}");
-            }
-        }
-    }
-
-    /// Whether nothing came for `dash_dispose`.
-    pub fn is_idle(&self) -> bool {
-        let dispose = self.settings().dispose;
-        !dispose.is_zero() && Moment::now().since(self.last_data.get()) >= dispose
-    }
-
-    /// Whether its files are to stay, but it was silent so long that its numbers may begin anew.
-    pub fn is_forgotten(&self) -> bool {
-        !self.is_live.get() && Moment::now().since(self.last_data.get()) >= KEPT.max(self.settings().dispose)
+    fn replace(&self, path: &str, content: Vec<u8>) -> Result<()> {
+        self.files.replace(path, content, ErrorCode::DashMpdWrite)
     }
 
     /// Deletes all its files. Yields.
@@ -260,18 +272,21 @@ impl Stream {
             files.extend(inits);
             files.extend(known.listed.drain(..).map(|segment| segment.file));
         }
-        self.delete(files.into_iter());
-        // A failure of the disk was told above.
-        let _ = self.lane.run(move || file::blocking::remove_folder(folder.as_ref()));
+        self.files.delete(files);
+        self.files.settle_folder(folder);
+    }
+}
+
+impl Lasting for Stream {
+    fn life(&self) -> &Life {
+        &self.life
+    }
+
+    fn dispose_after(&self) -> Duration {
+        self.settings().dispose
     }
 }
 
 fn now_unix_ms() -> i64 {
     unix_time().as_millis().try_into().unwrap_or(0)
-}
-
-fn replace(path: &str, content: &[u8]) -> Result<()> {
-    Output::create(format!("{path}.tmp"))
-        .and_then(|mut output| output.write(content).and_then(|()| output.finish(path)))
-        .map_err(|error| failed(&error, path))
 }

@@ -1,5 +1,6 @@
 //! One track of a publication: fragments become segments, each a file.
 
+use super::growing::{Grower, Shelf};
 use super::mpd::Segment;
 use crate::core::output::Output;
 use crate::kernel::error::{Error, Result};
@@ -17,6 +18,8 @@ pub struct Progress {
     pub ended: Option<Segment>,
     /// Another initialisation segment is needed from this time on, milliseconds.
     pub reconfigured: Option<i64>,
+    /// A segment has got its first chunk, and players may have it from now on; its size and its end are not known.
+    pub begun: Option<Segment>,
     /// A segment is complete.
     pub complete: Option<Segment>,
 }
@@ -30,8 +33,30 @@ pub struct TrackWriter {
     open: Option<OpenSegment>,
     next_number: u64,
     fragment_ms: i64,
-    folder: String,
+    folder: Folder,
     scratch: Vec<u8>,
+}
+
+/// Where a stream's segments are.
+#[derive(Clone)]
+pub struct Folder {
+    /// On the disk.
+    pub path: String,
+    /// Where players find what is being written, if they may.
+    pub early: Option<Early>,
+}
+
+/// What players of low-latency DASH need.
+#[derive(Clone)]
+pub struct Early {
+    /// What is being written.
+    pub shelf: Shelf,
+    /// The stream's vhost.
+    pub vhost: String,
+    /// The folder of its segments, below that of all files.
+    pub folder: String,
+    /// How long a chunk is to be, milliseconds.
+    pub chunk_ms: u32,
 }
 
 struct OpenSegment {
@@ -39,17 +64,19 @@ struct OpenSegment {
     begin_ms: i64,
     end_ms: i64,
     output: Output,
+    grower: Option<Grower>,
 }
 
 impl TrackWriter {
     /// Writes segments from number `next_number` on into `folder`.
-    pub fn new(kind: Kind, folder: String, fragment_ms: i64, next_number: u64) -> Self {
+    pub fn new(kind: Kind, folder: Folder, fragment_ms: i64, next_number: u64) -> Self {
+        let part_ms = folder.early.as_ref().map_or(PART_MS, |early| early.chunk_ms);
         TrackWriter {
             kind,
             muxer: Muxer::new(MuxerOptions {
                 audio: kind == Kind::Audio,
                 video: kind == Kind::Video,
-                part_ms: PART_MS.min(u32::try_from(fragment_ms).unwrap_or(PART_MS)),
+                part_ms: part_ms.min(u32::try_from(fragment_ms).unwrap_or(PART_MS)),
                 segment_type: true,
             }),
             init: 0,
@@ -131,21 +158,25 @@ impl TrackWriter {
             progress.reconfigured = Some(fragment.start_ms);
             self.init = fragment.init;
         }
-        let open = match &mut self.open {
-            Some(open) => open,
-            None => {
-                let number = self.next_number;
-                let path = format!("{}.tmp", self.path(number));
-                let output = Output::create(&path).map_err(|error| failed(&error, &path))?;
-                self.next_number += 1;
-                self.open.insert(OpenSegment {
-                    number,
-                    begin_ms: fragment.start_ms,
-                    end_ms: fragment.start_ms,
-                    output,
-                })
+        if self.open.is_none() {
+            let open = self.begin(fragment.start_ms)?;
+            if open.grower.is_some() {
+                progress.begun = Some(Segment {
+                    number: open.number,
+                    begin_ms: open.begin_ms,
+                    duration_ms: self.fragment_ms,
+                    bytes: 0,
+                    file: self.path(open.number),
+                });
             }
+            self.open = Some(open);
+        }
+        let Some(open) = &mut self.open else {
+            return Ok(progress);
         };
+        if let Some(grower) = &open.grower {
+            grower.push(&self.scratch);
+        }
         open.end_ms = fragment.start_ms + fragment.duration_ms;
         let number = open.number;
         let written = open.output.write(&self.scratch);
@@ -153,8 +184,30 @@ impl TrackWriter {
         Ok(progress)
     }
 
+    fn begin(&mut self, begin_ms: i64) -> Result<OpenSegment> {
+        let number = self.next_number;
+        let path = format!("{}.tmp", self.path(number));
+        let output = Output::create(&path).map_err(|error| failed(&error, &path))?;
+        self.next_number += 1;
+        let grow = |early: &Early| {
+            let path = format!("{}/{}", early.folder, self.file_name(number));
+            Grower::new(&early.shelf, &early.vhost, path)
+        };
+        Ok(OpenSegment {
+            number,
+            begin_ms,
+            end_ms: begin_ms,
+            output,
+            grower: self.folder.early.as_ref().map(grow),
+        })
+    }
+
     fn path(&self, number: u64) -> String {
-        format!("{}/{}-{number}.m4s", self.folder, self.name())
+        format!("{}/{}", self.folder.path, self.file_name(number))
+    }
+
+    fn file_name(&self, number: u64) -> String {
+        format!("{}-{number}.m4s", self.name())
     }
 
     fn close(&mut self) -> Result<Option<Segment>> {
@@ -162,6 +215,9 @@ impl TrackWriter {
         let file = self.path(open.number);
         let bytes = open.output.len();
         open.output.finish(&file).map_err(|error| failed(&error, &file))?;
+        if let Some(grower) = open.grower {
+            grower.complete();
+        }
         Ok(Some(Segment {
             number: open.number,
             begin_ms: open.begin_ms,
@@ -173,7 +229,7 @@ impl TrackWriter {
 }
 
 /// What became of a file.
-pub fn failed(error: &std::io::Error, path: &str) -> Error {
+fn failed(error: &std::io::Error, path: &str) -> Error {
     Error::io(
         ErrorCode::DashMpdWrite,
         error,

@@ -6,18 +6,15 @@ use std::rc::Rc;
 use super::Stream;
 use super::manifest::{Fragment, manifest};
 use crate::app::config::section::hds::Hds;
+use crate::app::recording::files::Files;
 use crate::app::recording::{OnError, Recorder};
 use crate::core::clock::Moment;
-use crate::core::file;
-use crate::core::offload::{Class, Lane};
 use crate::core::output::Output;
 use crate::kernel::error::{Error, IoWrap, Result};
 use crate::kernel::error_code::ErrorCode;
 use crate::kernel::flv::mux::put_tag;
 use crate::kernel::frame::{Frame, Kind};
 
-/// Deletions that may wait, bytes.
-const BACKLOG_BYTES: usize = 1 << 20;
 /// Size and type of the box that holds the tags, bytes.
 const BOX_HEAD: [u8; 8] = *b"\0\0\0\0mdat";
 
@@ -32,7 +29,7 @@ pub struct HdsRecorder {
     last: Option<u32>,
     now_ms: i64,
     open: Option<OpenFragment>,
-    lane: Lane,
+    files: Files,
     scratch: Vec<u8>,
 }
 
@@ -54,7 +51,7 @@ impl HdsRecorder {
             now_ms: stream.clock_ms.get(),
             stream,
             open: None,
-            lane: Lane::new(Class::Disk, BACKLOG_BYTES),
+            files: Files::new("HDS"),
             scratch: Vec::new(),
         }
     }
@@ -129,27 +126,14 @@ impl HdsRecorder {
         };
         let left = self.stream.push(fragment, &self.settings);
         self.replace("abst", self.stream.bootstrap(), ErrorCode::HdsWriteBoot)?;
-        for old in left {
-            let path = self.fragment_path(old.number);
-            let removed = self.lane.post(0, move || {
-                if let Err(error) = file::blocking::remove(path.as_ref()) {
-                    log::warn!("HDS file {path} cannot be deleted: {error}");
-                }
-            });
-            if let Err(error) = removed {
-                log::warn!("HDS files are not deleted, the disk is too slow: {error}");
-            }
-        }
+        let old = left.into_iter().map(|old| self.fragment_path(old.number));
+        self.files.delete(old);
         Ok(())
     }
 
     fn replace(&self, extension: &str, content: Vec<u8>, code: ErrorCode) -> Result<()> {
         let path = format!("{}.{extension}", self.stem);
-        let mut output = Output::create(format!("{path}.tmp")).io_wrap(code, || failed(&path))?;
-        output
-            .write(&content)
-            .and_then(|()| output.finish(&path))
-            .io_wrap(code, || failed(&path))
+        self.files.replace(&path, content, code)
     }
 }
 

@@ -10,24 +10,22 @@ mod recorder;
 mod segment;
 mod segmenter;
 pub mod session;
-pub mod shelf;
 pub mod stream;
 pub mod uris;
 mod variants;
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::rc::Rc;
 use std::time::Duration;
 
 use self::recorder::HlsRecorder;
 use self::session::Sessions;
-use self::shelf::Shelf;
-use self::stream::Stream;
+use self::stream::{Shelf, Stream};
 use self::variants::Variant;
+use super::recording::table::{Lasting, Table};
 use super::recording::{Publisher, Recorder, template};
+use crate::core::clock::Moment;
 use crate::core::coroutine;
 use crate::kernel::error::Result;
+use crate::kernel::error_code::ErrorCode;
 
 /// How often players that have left are looked for.
 const LOOK: Duration = Duration::from_secs(5);
@@ -35,7 +33,7 @@ const LOOK: Duration = Duration::from_secs(5);
 /// All streams that are, or were, written as HLS.
 #[derive(Default)]
 pub struct HlsStreams {
-    streams: RefCell<HashMap<String, Rc<Stream>>>,
+    streams: Table<Stream>,
     /// What is served from memory.
     pub shelf: Shelf,
     /// Those who play them from this server.
@@ -48,12 +46,8 @@ impl HlsStreams {
         let settings = publisher.vhost.hls.clone();
         let server = publisher.server.upgrade().filter(|_| settings.enabled)?;
         let url = &publisher.subject.url;
-        let stream = self
-            .streams
-            .borrow_mut()
-            .entry(url.stream_url())
-            .or_insert_with(|| Stream::new(url.clone(), settings.clone(), self.shelf.clone()))
-            .clone();
+        let make = || Stream::new(url.clone(), settings.clone(), self.shelf.clone());
+        let stream = self.streams.get_or_insert(url, make);
         stream.set_settings(settings);
         let config = server.config();
         let recorder = HlsRecorder::new(publisher, stream, config.process.utc_time, config.pithy_print);
@@ -78,8 +72,8 @@ impl HlsStreams {
         let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
         let mut listed = Vec::new();
         for url in &group {
-            let found = self.streams.borrow().get(&url.stream_url()).cloned();
-            if let Some(member) = found.filter(|member| member.is_live.get() && member.has_segments()) {
+            let found = self.streams.get(url);
+            if let Some(member) = found.filter(|member| member.life().is_live() && member.has_segments()) {
                 let (peak, average) = member.bandwidth();
                 listed.push(Variant {
                     uri: template::relative(folder, &member.playlist_name()?),
@@ -91,18 +85,20 @@ impl HlsStreams {
         }
         let path = settings.place(&name).display().to_string();
         if listed.is_empty() {
-            return stream.remove(path);
+            return stream.files.remove(&path, ErrorCode::HlsWriteFile);
         }
         // Each member has a temporary name of its own, as several may write at once.
         let temporary = format!("{path}.{}.temp", stream.url().stream.replace('/', "-"));
-        stream::write_file_by(&temporary, &path, variants::playlist(&listed).as_bytes())
+        let text = variants::playlist(&listed);
+        stream
+            .files
+            .replace_by(temporary, &path, text.into_bytes(), ErrorCode::HlsWriteFile)
     }
 
     /// Deletes the files of streams that nobody has published for `hls_dispose`. Yields.
     pub fn dispose_idle(&self) {
-        let idle = self.take_if(|stream| stream.is_idle());
+        let idle = self.streams.take_idle(Moment::now());
         idle.iter().for_each(|stream| self.dispose(stream));
-        self.take_if(|stream| stream.is_forgotten());
     }
 
     /// Looks for players that have left, until the process ends. Yields.
@@ -115,20 +111,12 @@ impl HlsStreams {
 
     /// Deletes the files of all streams whose settings ask for it: the server ends. Yields.
     pub fn dispose_all(&self) {
-        let all = self.take_if(|stream| !stream.settings().dispose.is_zero());
+        let all = self.streams.take_disposable();
         all.iter().for_each(|stream| self.dispose(stream));
     }
 
     fn dispose(&self, stream: &Stream) {
         stream.dispose();
         self.refresh_variants(stream);
-    }
-
-    fn take_if(&self, wanted: impl Fn(&Stream) -> bool) -> Vec<Rc<Stream>> {
-        let mut streams = self.streams.borrow_mut();
-        let found: Vec<_> = streams.values().filter(|stream| wanted(stream)).cloned().collect();
-        // One that is published without giving media keeps its numbers.
-        streams.retain(|_, stream| stream.is_live.get() || !wanted(stream));
-        found
     }
 }

@@ -10,6 +10,7 @@ use super::segmenter::Segmenter;
 use super::stream::Stream;
 use crate::app::config::section::hls::{Hls, HlsOnError};
 use crate::app::pithy::Turn;
+use crate::app::recording::table::Lasting;
 use crate::app::recording::{OnError, Publisher, Recorder};
 use crate::core::clock::Moment;
 use crate::kernel::error::{Error, Result};
@@ -230,8 +231,7 @@ impl Recorder for HlsRecorder {
 
     fn begin(&mut self) -> Result<()> {
         self.segmenter.announce();
-        self.stream.is_live.set(true);
-        self.stream.touch();
+        self.stream.life().set_live(true);
         self.stream.serve_parts().map(|_| ())
     }
 
@@ -262,7 +262,7 @@ impl Recorder for HlsRecorder {
     }
 
     fn batch_ended(&mut self) -> Result<()> {
-        self.stream.touch();
+        self.stream.life().touch();
         if self.turn.take(self.interval)
             && let Some(segment) = self.segmenter.current()
         {
@@ -278,9 +278,9 @@ impl Recorder for HlsRecorder {
     }
 
     fn finish(&mut self) -> Result<()> {
-        self.stream.touch();
+        self.stream.life().touch();
         let ended = self.end_segment(self.clock.now_ms);
-        self.stream.is_live.set(false);
+        self.stream.life().set_live(false);
         self.stream.end_parts();
         ended
     }

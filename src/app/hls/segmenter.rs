@@ -12,7 +12,6 @@ use crate::app::config::section::hls::{Hls, HlsKeys};
 use crate::app::hooks::Caller;
 use crate::app::recording::Publisher;
 use crate::app::recording::template::Opened;
-use crate::core::output::Output;
 use crate::kernel::error::{IoWrap, Result};
 use crate::kernel::error_code::ErrorCode;
 use crate::kernel::frame::{Frame, Kind};
@@ -134,13 +133,12 @@ impl Segmenter {
             Some(folder) => format!("{folder}/{name}").into(),
             None => self.settings.place(&name),
         };
-        let failed = || format!("HLS key {} cannot be written", path.display());
+        let failed = || format!("no random numbers for the HLS key {}", path.display());
         let key = Key::generate().io_wrap(ErrorCode::HlsWriteFile, failed)?;
-        let mut output = Output::create(format!("{}.tmp", path.display())).io_wrap(ErrorCode::HlsOpenFile, failed)?;
-        output
-            .write(key.bytes())
-            .and_then(|()| output.finish(&path))
-            .io_wrap(ErrorCode::HlsWriteFile, failed)?;
+        let path = path.display().to_string();
+        self.stream
+            .files
+            .replace(&path, key.bytes().to_vec(), ErrorCode::HlsWriteFile)?;
         let uri = match &keys.url {
             Some(prefix) => format!("{prefix}{name}"),
             None => self.stream.uri(&self.stream.playlist_name()?, &name),

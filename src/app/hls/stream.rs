@@ -10,25 +10,31 @@ use super::floor::Floor;
 use super::low_latency::{LowLatency, Parts, Wanted};
 use super::playlist::{Segment, Window};
 use super::segment::Plan;
-use super::shelf::{Item, Shelf};
 use super::variants::Description;
 use crate::app::config::section::hls::Hls;
+use crate::app::recording::files::Files;
+use crate::app::recording::shelf;
+use crate::app::recording::table::{Lasting, Life};
 use crate::app::recording::template::{self, Opened, relative};
-use crate::core::clock::Moment;
-use crate::core::file;
-use crate::core::offload::{Class, Lane};
-use crate::core::output::Output;
 use crate::core::sync::Condition;
-use crate::kernel::error::{IoWrap, Result};
+use crate::kernel::error::Result;
 use crate::kernel::error_code::ErrorCode;
 use crate::kernel::mp4::Fragment;
 use crate::protocol::rtmp::url::StreamUrl;
 
-/// Deletions and the like that may wait, bytes.
-const BACKLOG_BYTES: usize = 1 << 20;
+/// What players of low-latency HLS ask for.
+#[derive(Clone)]
+pub enum Item {
+    /// A stream's playlist.
+    Playlist(Weak<Stream>),
+    /// A part.
+    Part(Bytes),
+    /// The part that comes next.
+    Coming(Weak<Stream>),
+}
 
-/// How long the numbers of a stream go on at least after its publication.
-const KEPT: Duration = Duration::from_secs(120);
+/// Where they find it.
+pub type Shelf = shelf::Shelf<Item>;
 
 /// Segments, their numbers, and where all that is.
 pub struct Stream {
@@ -40,12 +46,11 @@ pub struct Stream {
     pub description: RefCell<Description>,
     /// The grid of names.
     pub floor: RefCell<Floor>,
-    /// Whether a publication writes it.
-    pub is_live: Cell<bool>,
-    last_data: Cell<Moment>,
+    life: Life,
     /// The playlist, once it is written.
     playlist: RefCell<Option<String>>,
-    lane: Lane,
+    /// What is on the disk.
+    pub files: Files,
     /// The initialisation segment that was written last, its URI, and how many there were.
     init: RefCell<Option<(Vec<u8>, Rc<str>)>>,
     inits: RefCell<Vec<String>>,
@@ -68,10 +73,9 @@ impl Stream {
             next_number: Cell::new(0),
             description: RefCell::default(),
             floor: RefCell::default(),
-            is_live: Cell::new(false),
-            last_data: Cell::new(Moment::now()),
+            life: Life::default(),
             playlist: RefCell::default(),
-            lane: Lane::new(Class::Disk, BACKLOG_BYTES),
+            files: Files::new("HLS"),
             init: RefCell::default(),
             inits: RefCell::default(),
             shelf,
@@ -100,11 +104,6 @@ impl Stream {
     /// Takes the settings of a new publication.
     pub fn set_settings(&self, settings: Rc<Hls>) {
         self.settings.replace(settings);
-    }
-
-    /// Notes that media came.
-    pub fn touch(&self) {
-        self.last_data.set(Moment::now());
     }
 
     /// Whether players know segments of it.
@@ -157,7 +156,7 @@ impl Stream {
     /// Lists a segment that is complete: writes the playlist, then deletes what has left it. Yields.
     ///
     /// # Errors
-    /// [`ErrorCode::HlsOpenFile`], [`ErrorCode::HlsWriteFile`].
+    /// [`ErrorCode::HlsWriteFile`].
     pub fn publish(&self, segment: Segment) -> Result<()> {
         let settings = self.settings();
         let window_ms = i64::try_from(settings.window.as_millis()).unwrap_or(i64::MAX);
@@ -167,52 +166,27 @@ impl Stream {
             (left, window.playlist(settings.target_ms()))
         };
         self.grow();
-        self.write_playlist(&settings, &text)?;
+        self.write_playlist(&settings, text)?;
         if settings.cleanup {
-            self.delete(left.into_iter().map(|segment| segment.file));
+            self.files.delete(left.into_iter().map(|segment| segment.file));
         }
         Ok(())
     }
 
-    fn write_playlist(&self, settings: &Hls, text: &str) -> Result<()> {
+    fn write_playlist(&self, settings: &Hls, text: String) -> Result<()> {
         let path = settings.place(&self.playlist_name()?).display().to_string();
-        write_file(&path, text.as_bytes())?;
+        // The temporary name is SRS's.
+        let temporary = format!("{path}.temp");
+        self.files
+            .replace_by(temporary, &path, text.into_bytes(), ErrorCode::HlsWriteFile)?;
         self.playlist.replace(Some(path));
         Ok(())
-    }
-
-    /// Deletes a file. Yields.
-    ///
-    /// # Errors
-    /// [`ErrorCode::HlsWriteFile`].
-    pub fn remove(&self, path: String) -> Result<()> {
-        let failed = || format!("HLS file {path} cannot be deleted");
-        file::remove(&self.lane, path.clone()).io_wrap(ErrorCode::HlsWriteFile, failed)
-    }
-
-    fn delete(&self, files: impl Iterator<Item = String>) {
-        for name in files {
-            let job = move || {
-                if let Err(error) = file::blocking::remove(name.as_ref()) {
-                    log::warn!("HLS file {name} cannot be deleted: {error}");
-                }
-            };
-            if let Err(error) = self.lane.post(0, job) {
-                log::warn!("HLS files are not deleted, the disk is too slow: {error}");
-            }
-        }
-    }
-
-    /// Whether nothing came for `hls_dispose`.
-    pub fn is_idle(&self) -> bool {
-        let dispose = self.settings().dispose;
-        !dispose.is_zero() && Moment::now().since(self.last_data.get()) >= dispose
     }
 
     /// Writes an initialisation segment, unless it is the one that players have; gives its URI. Yields.
     ///
     /// # Errors
-    /// [`ErrorCode::HlsOpenFile`], [`ErrorCode::HlsWriteFile`].
+    /// [`ErrorCode::HlsWriteFile`].
     pub fn place_init(&self, init: Vec<u8>) -> Result<Rc<str>> {
         if let Some((known, uri)) = &*self.init.borrow()
             && *known == init
@@ -228,16 +202,11 @@ impl Stream {
             name = format!("{stem}-{count}.{extension}");
         }
         let path = settings.place(&name).display().to_string();
-        write_file(&path, &init)?;
+        self.files.replace(&path, init.clone(), ErrorCode::HlsWriteFile)?;
         let uri: Rc<str> = self.uri(&self.playlist_name()?, &name).into();
         self.inits.borrow_mut().push(path);
         self.init.replace(Some((init, uri.clone())));
         Ok(uri)
-    }
-
-    /// Whether its files are to stay, but it was silent so long that its numbers may begin anew.
-    pub fn is_forgotten(&self) -> bool {
-        !self.is_live.get() && Moment::now().since(self.last_data.get()) >= KEPT.max(self.settings().dispose)
     }
 
     /// Deletes all its files; numbers go on. Yields.
@@ -249,14 +218,13 @@ impl Stream {
             log::info!("HLS files of {} are deleted", self.url.stream_url());
         }
         // What is published goes on with the one it has.
-        if !self.is_live.get() {
+        if !self.life.is_live() {
             files.extend(self.inits.take());
             self.init.take();
         }
         // The playlist first: no player is to find segments in it that are gone.
-        self.delete(playlist.into_iter().chain(files));
-        // Fails when the disk hangs, and then nothing can be done.
-        let _ = self.lane.run(|| ());
+        self.files.delete(playlist.into_iter().chain(files));
+        self.files.settle();
     }
 }
 
@@ -369,18 +337,14 @@ impl Stream {
     }
 }
 
-fn write_file(path: &str, content: &[u8]) -> Result<()> {
-    write_file_by(&format!("{path}.temp"), path, content)
-}
+impl Lasting for Stream {
+    fn life(&self) -> &Life {
+        &self.life
+    }
 
-/// Writes a file under a temporary name first.
-pub(super) fn write_file_by(temporary: &str, path: &str, content: &[u8]) -> Result<()> {
-    let failed = || format!("HLS file {path} cannot be written");
-    let mut output = Output::create(temporary).io_wrap(ErrorCode::HlsOpenFile, failed)?;
-    output
-        .write(content)
-        .and_then(|()| output.finish(path))
-        .io_wrap(ErrorCode::HlsWriteFile, failed)
+    fn dispose_after(&self) -> Duration {
+        self.settings().dispose
+    }
 }
 
 #[cfg(test)]
@@ -444,9 +408,9 @@ mod tests {
                 stream.publish(complete).unwrap();
             }
             // The playlist, the parts of the newest segments, and the one that comes next.
-            assert_eq!(shelf.len(), 6);
+            assert_eq!(shelf.count(), 6);
             stream.end_parts();
-            assert_eq!(shelf.len(), 0);
+            assert_eq!(shelf.count(), 0);
             std::fs::remove_dir_all(&folder).unwrap();
         })
         .unwrap();

@@ -9,8 +9,7 @@ use crate::app::config::Config;
 use crate::app::config::section::vhost::Vhost;
 use crate::app::hls::low_latency::Wanted;
 use crate::app::hls::session::{PARAMETER, Session, with_id};
-use crate::app::hls::shelf::Item;
-use crate::app::hls::stream::Stream;
+use crate::app::hls::stream::{Item, Stream};
 use crate::core::clock::Moment;
 use crate::core::folder::OpenFile;
 use crate::core::limits::HLS_PLAYLIST_BYTES;
@@ -108,10 +107,10 @@ fn is_open(exchange: &Exchange<'_, '_>, vhost: &Vhost, session: &Session) -> boo
 
 fn send_playlist(exchange: &mut Exchange<'_, '_>, session: Option<&Session>, mut text: String) -> Result<()> {
     let ts_ctx = exchange.vhost.as_ref().is_some_and(|vhost| vhost.hls.ts_ctx);
-    if let Some(session) = session {
-        if ts_ctx || text.contains("#EXT-X-STREAM-INF:") {
-            text = with_id(&text, &session.id);
-        }
+    if let Some(session) = session
+        && (ts_ctx || text.contains("#EXT-X-STREAM-INF:"))
+    {
+        text = with_id(&text, &session.id);
     }
     if tickets::are_needed(exchange) {
         text = tickets::in_playlist(exchange, &text, session.map_or(0, |session| session.begun));

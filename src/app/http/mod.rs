@@ -7,6 +7,7 @@ pub mod api;
 pub mod client;
 pub mod conn;
 mod cors;
+mod dash;
 pub mod exchange;
 mod flv_seek;
 mod forwarded;
@@ -209,6 +210,7 @@ fn routes(config: &Config, wanted: &[Port]) -> Result<Router> {
     api::mount(&mut router, port);
     live::mount(config, &mut router)?;
     hls::mount(config, &mut router);
+    dash::mount(config, &mut router);
     static_files::mount(config, &mut router);
     pages::mount(config, &mut router);
     Ok(router)

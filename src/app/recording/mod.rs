@@ -3,6 +3,9 @@
 //! Each runs in a coroutine of its own that follows the publication, so that a slow disk delays only itself: one that
 //! falls behind by more than `queue_length` misses messages and goes on at a keyframe.
 
+pub mod files;
+pub mod shelf;
+pub mod table;
 pub mod template;
 
 use std::rc::{Rc, Weak};

@@ -15,4 +15,5 @@ pub mod program;
 pub mod rtmp;
 pub mod server;
 pub mod wait;
+pub mod web;
 pub mod workdir;

@@ -26,6 +26,7 @@ pub struct Setup {
     chunk_size: Option<u32>,
     environment: Vec<(&'static str, String)>,
     allowed_errors: Vec<&'static str>,
+    small_disk: Option<&'static str>,
 }
 
 impl Setup {
@@ -66,6 +67,27 @@ impl Setup {
         self
     }
 
+    /// Gives this folder a disk of its own, of 1 MiB, which only the server sees.
+    pub fn small_disk(mut self, folder: &'static str) -> Self {
+        self.small_disk = Some(folder);
+        self
+    }
+
+    /// The program, in a mount namespace of its own if it has a small disk.
+    fn program(&self, folder: &Path) -> Command {
+        let Some(disk) = self.small_disk else {
+            return Command::new(PROGRAM);
+        };
+        fs::create_dir(folder.join(disk)).expect("create the folder of the small disk");
+        let mut command = Command::new("unshare");
+        if !nix::unistd::geteuid().is_root() {
+            command.args(["--user", "--map-root-user"]);
+        }
+        let script = format!("mount -t tmpfs -o size=1m none {disk} && exec \"$0\" \"$@\"");
+        command.args(["--mount", "sh", "-c", &script, PROGRAM]);
+        command
+    }
+
     /// Starts the server and waits until it listens.
     #[track_caller]
     pub fn start(self) -> Server {
@@ -81,7 +103,7 @@ impl Setup {
     fn start_real(self, folder: WorkDir, port: Port) -> Server {
         let file = folder.join("srs.conf");
         fs::write(&file, self.configuration(port.number())).expect("write the server's configuration");
-        let mut command = Command::new(PROGRAM);
+        let mut command = self.program(&folder);
         command.arg("-c").arg(&file).current_dir(&*folder);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let mut program = Program::start("srs", &folder, &mut command);

@@ -19,6 +19,12 @@ rows! {
         "Segments listed in MPD";
     "vhost.dash.dash_cleanup"          Flag      "on"       own   reload  Live "5+" built
         "Delete segments that left the window";
+    "vhost.dash.dash_low_latency"      Flag      "off"      own   reload  Live "-" built
+        "Low-latency DASH: players get segments while they are written" "SRS has no such directive; needs http_server of this server";
+    "vhost.dash.dash_chunk"            FractionalSeconds "0.2"      own   reload  Live "-" built
+        "Chunk length of low-latency DASH" "SRS has no such directive; at least 0.04";
+    "vhost.dash.dash_target_latency"   FractionalSeconds "1.5"      own   reload  Live "-" built
+        "How far low-latency players are to stay behind the publisher" "SRS has no such directive";
     "vhost.dash.dash_dispose"          Seconds   "120"      own   reload  Live "5+" built
         "Delete all files when idle this long" "0: never";
     "vhost.hls"                        Block     "-"        none  reload  Live "1+" built
