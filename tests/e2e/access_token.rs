@@ -330,3 +330,25 @@ fn dash_passes_by_its_manifest() {
     let url = site.url(&format!("/live/s.mpd?{query}"));
     assert!(!codecs(&probe(site.server.folder(), &url)).is_empty());
 }
+
+#[test]
+fn low_latency_dash_gives_nothing_away_in_the_making() {
+    let dash = "dash { enabled on; dash_path ./html; dash_fragment 2; dash_low_latency on; }";
+    let site = Site::start("", dash);
+    let _publisher = site.publish("s");
+    site.wait_for_file("/live/s.mpd");
+    let query = site.signed("play", "/live/s", 60);
+    let manifest = site.get(&format!("/live/s.mpd?{query}")).1;
+    let ticket = manifest
+        .split("ticket=")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next())
+        .expect("a ticket");
+    let mut with_ticket = Vec::new();
+    for number in 0..6 {
+        let path = format!("/live/s/video-{number}.m4s");
+        assert_ne!(site.status(&path), "200", "{path}");
+        with_ticket.push(site.status(&format!("{path}?ticket={ticket}")));
+    }
+    assert!(with_ticket.iter().any(|status| status == "200"), "{with_ticket:?}");
+}

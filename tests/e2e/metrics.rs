@@ -27,6 +27,7 @@ const FAMILIES: [(&str, &str); 13] = [
     ("srs_clients_errs_total", "counter"),
     ("srs_event_loop_lag_seconds", "gauge"),
     ("srs_coroutines", "gauge"),
+    ("srs_connections_refused_total", "counter"),
     ("srs_log_lines_lost_total", "counter"),
 ];
 

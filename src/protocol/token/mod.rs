@@ -5,6 +5,7 @@
 pub mod jwt;
 #[cfg(not(feature = "jwt"))]
 pub mod no_jwt;
+#[cfg(feature = "jwt")]
 mod pattern;
 pub mod signature;
 pub mod ticket;
