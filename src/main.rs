@@ -12,6 +12,7 @@ use srs_may::app::config::section::process::Process;
 use srs_may::app::config::{Loaded, Origin};
 use srs_may::app::identity::Identity;
 use srs_may::app::server::{Quit, Server};
+use srs_may::core::account::{self, Account};
 use srs_may::core::coroutine;
 use srs_may::core::id::ContextId;
 use srs_may::core::runtime;
@@ -83,7 +84,8 @@ fn run(arguments: &Arguments) -> Result<u8> {
     let loaded = origin.load().wrap("load configuration")?;
     let process = &loaded.config.process;
     enter_work_dir(&process.work_dir)?;
-    open_log(&loaded)?;
+    let account = account(process)?;
+    open_log(&loaded, account.as_ref())?;
     banner(&process.work_dir);
     for warning in &loaded.warnings {
         log::warn!("{warning}");
@@ -112,11 +114,15 @@ fn run(arguments: &Arguments) -> Result<u8> {
 
     let context = ContextId::current();
     let follow = process.asprocess.then_some(parent);
+    let rights = Rights {
+        account,
+        root: process.chroot.clone(),
+    };
     // Values of the configuration are shared on the worker's thread only, so it is read there once more.
     drop(loaded);
     let ended = runtime::run(move || {
         context.enter();
-        serve(origin, identity, blocked, follow)
+        serve(origin, identity, blocked, follow, &rights)
     });
     ended.io_wrap(ErrorCode::StInitialize, || "run the coroutines".into())??;
     Ok(0)
@@ -129,14 +135,37 @@ fn enter_work_dir(folder: &Path) -> Result<()> {
     setup::change_folder(folder).io_wrap(ErrorCode::ConfigInvalid, || format!("work_dir {}", folder.display()))
 }
 
-fn open_log(loaded: &Loaded) -> Result<()> {
+/// The account to run under, which only root can change to.
+fn account(process: &Process) -> Result<Option<Account>> {
+    if process.chroot.is_some() && !account::is_root() {
+        return Err(Error::new(ErrorCode::ConfigInvalid, "chroot needs a start by root"));
+    }
+    let Some((user, group)) = &process.user else {
+        return Ok(None);
+    };
+    let found = Account::find(user, group.as_deref());
+    let found = found.io_wrap(ErrorCode::ConfigInvalid, || format!("user {user}"))?;
+    if !account::is_root() && !found.is_current() {
+        let text = format!("user {user} needs a start by root, or by {user}");
+        return Err(Error::new(ErrorCode::ConfigInvalid, text));
+    }
+    Ok(Some(found))
+}
+
+/// The log is opened anew for rotation, so the account must be able to, and own what is created.
+fn open_log(loaded: &Loaded, account: Option<&Account>) -> Result<()> {
     let log = &loaded.config.log;
     let file = match &log.tank {
         Tank::Console => None,
         Tank::File(path) => Some(path.as_path()),
     };
     let name = || format!("open log {}", file.unwrap_or(Path::new("")).display());
-    tank::open(file, log.level, log.utc).io_wrap(ErrorCode::FileOpen, name)
+    let open = || tank::open(file, log.level, log.utc);
+    let opened = match account {
+        None => open(),
+        Some(account) => account.act(open).and_then(|opened| opened),
+    };
+    opened.io_wrap(ErrorCode::FileOpen, name)
 }
 
 fn banner(work_dir: &Path) {
@@ -162,10 +191,45 @@ fn acquire_pid_file(process: &Process) -> Result<PidFile> {
     })
 }
 
+/// What is given up once the server listens.
+struct Rights {
+    account: Option<Account>,
+    root: Option<PathBuf>,
+}
+
+impl Rights {
+    fn give_up(&self, server: &Server) -> Result<()> {
+        if let Some(folder) = &self.root {
+            let name = || format!("chroot {}", folder.display());
+            let root = account::change_root(folder).io_wrap(ErrorCode::ConfigInvalid, name)?;
+            log::info!("chroot {}, all paths are below it from now on", root.display());
+            if !server.move_root(&root) {
+                log::warn!(
+                    "the configuration is not below {}, so no reload will find it",
+                    root.display()
+                );
+            }
+        }
+        if let Some(account) = &self.account {
+            let name = || format!("user {}", account.name);
+            account.take_over().io_wrap(ErrorCode::ConfigInvalid, name)?;
+            log::info!(
+                "runs as user {}, uid={}, gid={}",
+                account.name,
+                account.uid(),
+                account.gid()
+            );
+        }
+        Ok(())
+    }
+}
+
 /// The first coroutine's life.
-fn serve(origin: Origin, identity: Identity, blocked: Blocked, follow: Option<u32>) -> Result<()> {
+fn serve(origin: Origin, identity: Identity, blocked: Blocked, follow: Option<u32>, rights: &Rights) -> Result<()> {
     let signals = Signals::new(blocked).io_wrap(ErrorCode::PipeCreate, || "read signals".into())?;
     let server = Server::new(origin, identity)?;
+    server.listen()?;
+    rights.give_up(&server)?;
     log::info!("signal installed, reload=1, reopen=10, fast_quit=15, grace_quit=3");
     let steered = server.clone();
     coroutine::spawn("signals", move || steer(&steered, &signals));

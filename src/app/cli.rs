@@ -121,8 +121,9 @@ fn program() -> String {
 }
 
 /// The parts that a build may leave out, and whether this one has them.
-pub const OPTIONAL_PARTS: [(&str, bool); 4] = [
+pub const OPTIONAL_PARTS: [(&str, bool); 5] = [
     ("tls", cfg!(feature = "tls")),
+    ("jwt", cfg!(feature = "jwt")),
     ("rtc", cfg!(feature = "rtc")),
     ("srt", cfg!(feature = "srt")),
     ("gb28181", cfg!(feature = "gb28181")),

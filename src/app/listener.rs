@@ -1,12 +1,13 @@
 //! Listeners: one coroutine for each address that accepts and hands connections on.
 
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use crate::core::coroutine::{self, JoinHandle};
 use crate::core::tcp::{ListenOptions, TcpListener, TcpStream};
-use crate::kernel::error::{IoWrap, Result};
+use crate::kernel::error::{Error, Result};
 use crate::kernel::error_code::ErrorCode;
 
 /// How long a listener rests when the system has no descriptor or memory for another connection.
@@ -30,8 +31,8 @@ impl Listener {
         address: SocketAddr,
         mut serve: impl FnMut(TcpStream, SocketAddr) + 'static,
     ) -> Result<Self> {
-        let listener = TcpListener::bind(address, ListenOptions::default())
-            .io_wrap(ErrorCode::SocketBind, || format!("{name} listen at tcp://{address}"))?;
+        let listener =
+            TcpListener::bind(address, ListenOptions::default()).map_err(|error| bind_error(name, address, &error))?;
         let bound = listener.local_addr().unwrap_or(address);
         log::info!("{name} listen at tcp://{bound}, fd={}", listener.as_raw_fd());
         let accepting = coroutine::spawn(format!("listen {name}"), move || accept(name, &listener, &mut serve));
@@ -40,6 +41,20 @@ impl Listener {
             address: bound,
         })
     }
+}
+
+fn bind_error(name: &str, address: SocketAddr, error: &io::Error) -> Error {
+    let hint = match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            ", which needs root's rights: a server that has given them up (user) must be started anew"
+        }
+        _ => "",
+    };
+    Error::io(
+        ErrorCode::SocketBind,
+        error,
+        format!("{name} listen at tcp://{address}{hint}"),
+    )
 }
 
 impl Drop for Listener {

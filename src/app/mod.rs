@@ -1,5 +1,6 @@
 //! What the server does with it: config, listeners, sources and consumers, connections.
 
+pub mod access;
 pub mod caster;
 pub mod certificates;
 pub mod cli;
@@ -24,7 +25,6 @@ pub mod monitor;
 pub mod pithy;
 pub mod recording;
 pub mod rtmp;
-pub mod security;
 pub mod server;
 pub mod source;
 pub mod stat;

@@ -2,10 +2,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::access::crowd::{Crowd, Guest};
 use super::caster::{self, Casters};
 use super::certificates::Certificates;
 use super::clients::{ClientTable, Entry};
@@ -39,6 +41,7 @@ use crate::core::sync::Condition;
 use crate::core::tcp::TcpStream;
 use crate::kernel::error::{Error, IoWrap, Result, Wrap};
 use crate::kernel::error_code::ErrorCode;
+use crate::protocol::token::ticket::Tickets;
 
 /// How often idle sources are looked for.
 const CLEANUP: Duration = Duration::from_secs(3);
@@ -90,7 +93,11 @@ pub struct Server {
     pub recordings: Recordings,
     /// Which servers are believed that we call over TLS.
     pub trust: Rc<Trust>,
-    origin: Origin,
+    /// What players are let in with again for the files of a stream.
+    pub tickets: Tickets,
+    /// The connections of each address.
+    pub crowd: Rc<Crowd>,
+    origin: RefCell<Origin>,
     /// What our listeners of TLS show.
     certificates: Certificates,
     /// For RTMP, by whether TLS is spoken, and where.
@@ -178,7 +185,9 @@ impl Server {
             forwards: Forwards::default(),
             recordings: Recordings::default(),
             trust: Rc::default(),
-            origin,
+            tickets: Tickets::new(secret()?),
+            crowd: Rc::default(),
+            origin: RefCell::new(origin),
             certificates: Certificates::default(),
             listeners: RefCell::default(),
             quit: Cell::new(None),
@@ -205,14 +214,32 @@ impl Server {
         })
     }
 
-    /// Listens and serves until [`Server::quit`]. Yields.
+    /// Listens wherever the configuration says; to be called once, before [`Server::run`].
     ///
     /// # Errors
     /// When an address cannot be listened at.
-    pub fn run(self: &Rc<Self>) -> Result<()> {
+    pub fn listen(self: &Rc<Self>) -> Result<()> {
         self.open_listeners().wrap("listen")?;
         exporter::open(self).wrap("listen")?;
-        caster::open(self).wrap("listen")?;
+        caster::open(self).wrap("listen")
+    }
+
+    /// Has a reload find the configuration below a folder that was made the root of the file system. Gives whether it is
+    /// there.
+    pub fn move_root(&self, root: &Path) -> bool {
+        let moved = self.origin.borrow().below(root);
+        let is_there = moved.is_some();
+        if let Some(moved) = moved {
+            self.origin.replace(moved);
+        }
+        is_there
+    }
+
+    /// Serves until [`Server::quit`]. Yields.
+    ///
+    /// # Errors
+    /// None is known.
+    pub fn run(self: &Rc<Self>) -> Result<()> {
         heartbeat::start(self);
         let cleaner = self.clone();
         coroutine::spawn("clean up sources", move || cleaner.clean_up());
@@ -372,8 +399,16 @@ impl Server {
         let listener = ContextId::current();
         let id = ContextId::generate();
         id.enter();
-        let limit = self.config().max_connections as usize;
-        if self.clients.len() >= limit {
+        let config = self.config();
+        let limit = config.max_connections as usize;
+        // Whom a proxy asks for is known later; see `Server::welcome`.
+        let guest = match config.trusts(peer.ip()) {
+            true => Ok(None),
+            false => self.crowd.enter(&config.limits, peer.ip()).map(Some),
+        };
+        if guest.is_err() {
+            // It is logged and counted.
+        } else if self.clients.len() >= limit {
             let text = format!("{peer} is refused, max_connections {limit} are connected");
             log::warn!("{}", Error::new(ErrorCode::ConnectionsExceed, text).summary());
         } else {
@@ -381,15 +416,33 @@ impl Server {
             let stream = Rc::new(Stream::from(socket));
             let entry = self.clients.enter(id, peer.ip(), &stream);
             let name = format!("{} {peer}", door.protocol);
-            let body = move || match server.begin_tls(door, &stream) {
-                Ok(()) => (door.serve)(&server, &stream, peer, &entry),
-                Err(error) => log::info!("client {peer} is cut off, {}", error.summary()),
+            let body = move || {
+                let _guest = guest;
+                match server.begin_tls(door, &stream) {
+                    Ok(()) => (door.serve)(&server, &stream, peer, &entry),
+                    Err(error) => log::info!("client {peer} is cut off, {}", error.summary()),
+                }
             };
             if let Err(error) = coroutine::spawn_with(name, coroutine::STACK_BYTES, body) {
                 log::error!("{peer} is refused, no memory for its coroutine: {error}");
             }
         }
         listener.enter();
+    }
+
+    /// Counts a client that a trusted proxy has named; one that speaks for itself is counted since it was accepted.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ConnectionsExceed`] when its address is above a limit.
+    pub fn welcome(&self, peer: IpAddr, client: IpAddr) -> Result<Option<Guest>> {
+        let config = self.config();
+        if peer.to_canonical() == client.to_canonical() || !config.trusts(peer) {
+            return Ok(None);
+        }
+        self.crowd.enter(&config.limits, client).map(Some).map_err(|refused| {
+            let text = format!("{client} is above limits.{}", refused.directive());
+            Error::new(ErrorCode::ConnectionsExceed, text)
+        })
     }
 
     /// What comes before all else on a door that has it.
@@ -423,7 +476,8 @@ impl Server {
     }
 
     fn load_and_apply(self: &Rc<Self>) -> Result<()> {
-        let loaded = self.origin.load().inspect_err(|error| {
+        let origin = self.origin.borrow().clone();
+        let loaded = origin.load().inspect_err(|error| {
             if error.code() == ErrorCode::ConfigInvalid {
                 // It was read, but may not run.
                 self.stat.reloads.reach(ReloadState::Transforming);
@@ -458,4 +512,12 @@ impl Server {
         log::info!("reload success");
         Ok(())
     }
+}
+
+/// What nobody else knows, until the server ends.
+fn secret() -> Result<[u8; 32]> {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret)
+        .map_err(|cause| Error::new(ErrorCode::StInitialize, format!("make up a secret: {cause}")))?;
+    Ok(secret)
 }

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -77,7 +77,7 @@ fn open_now(folder: &Path, name: &Path) -> io::Result<Entry> {
         .open(root.join(name))
         .map_err(without_content)?;
     // What was opened is looked at, not its name, which may mean something else by now.
-    if !place_of(&file)?.starts_with(&root) {
+    if !place_of(&file, &root.join(name))?.starts_with(&root) {
         return Err(outside(name));
     }
     let metadata = file.metadata()?;
@@ -105,8 +105,22 @@ fn without_content(error: io::Error) -> io::Error {
     }
 }
 
-fn place_of(file: &File) -> io::Result<PathBuf> {
-    std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))
+fn place_of(file: &File, name: &Path) -> io::Result<PathBuf> {
+    match std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())) {
+        // Another root of the file system may have no /proc.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => place_by_name(file, name),
+        place => place,
+    }
+}
+
+/// Where a name leads to by now, if that is still this file.
+fn place_by_name(file: &File, name: &Path) -> io::Result<PathBuf> {
+    let place = name.canonicalize()?;
+    let (found, opened) = (std::fs::symlink_metadata(&place)?, file.metadata()?);
+    match (found.dev(), found.ino()) == (opened.dev(), opened.ino()) {
+        true => Ok(place),
+        false => Err(outside(name)),
+    }
 }
 
 fn outside(name: &Path) -> io::Error {
@@ -169,6 +183,9 @@ mod tests {
                     panic!("{name}")
                 };
                 assert_eq!(file.size, 7);
+                let place = place_by_name(&file.file, &root.join("inside")).unwrap();
+                assert_eq!(place, root.canonicalize().unwrap().join("live/a.txt"));
+                assert!(place_by_name(&file.file, &root.join("out")).is_err());
                 let (buffer, count) = file.read_at(3, vec![0; 10]).unwrap();
                 assert_eq!(&buffer[..count], b"tent");
                 assert_eq!(

@@ -115,6 +115,10 @@ pub const FORWARDS: usize = 8192;
 pub const HOOK_NOTICES: usize = 4096;
 /// Child processes at one time: FFmpeg for inputs and outputs, and commands, of which each publisher starts some.
 pub const CHILD_PROCESSES: usize = 1024;
+/// Addresses whose connections are counted; those above come in uncounted.
+pub const COUNTED_ADDRESSES: usize = 65_536;
+/// A token of a client, bytes.
+pub const TOKEN_BYTES: usize = 8 << 10;
 /// The head of a request to the exporter's port, bytes.
 pub const MINI_HTTP_HEAD_BYTES: usize = 8 << 10;
 /// How many header lines it may have: what the crate that serves it takes.

@@ -2,6 +2,7 @@
 //!
 //! This layer never logs; it returns `std::io::Error`, and `kernel` wraps it. It is the only layer with `unsafe`.
 
+pub mod account;
 pub mod authorities;
 pub mod clock;
 pub mod coroutine;

@@ -10,6 +10,7 @@ pub mod rtsp;
 pub mod sdp;
 #[cfg(feature = "tls")]
 pub mod tls;
+pub mod token;
 pub mod websocket;
 
 #[cfg(not(feature = "tls"))]

@@ -303,18 +303,12 @@ fn a_child_that_does_not_end_is_killed() {
     let child = wait_for_children(server.pid(), 1, 5).remove(0);
     // The shell must have come to its trap.
     std::thread::sleep(Duration::from_millis(500));
-    let asked = Instant::now();
     reload(&server, |text| {
         text.replace("enabled on; ffmpeg", "enabled off; ffmpeg")
     });
-    wait_for_children(server.pid(), 0, 5);
-    assert!(
-        asked.elapsed() < Duration::from_secs(3),
-        "ended after {:?}",
-        asked.elapsed()
-    );
+    wait_for_children(server.pid(), 0, 10);
     assert!(!is_alive(child.pid));
-    server.wait_for_line(&["did not end within 1s after SIGTERM and was killed"]);
+    server.wait_for_line(&["did not end within 3s after SIGTERM and was killed"]);
 }
 
 #[test]

@@ -25,6 +25,40 @@ fn control_messages_come_before_the_answer_to_connect() {
 }
 
 #[test]
+fn windows_and_chunk_size_are_those_of_the_vhost() {
+    const ACKNOWLEDGEMENT: u8 = 3;
+    let server = Setup::default()
+        .chunk_size(4096)
+        .vhost("chunk_size 8192; in_ack_size 50000; out_ack_size 70000;")
+        .vhosts("vhost silent.example.com { out_ack_size 0; }")
+        .start();
+    let client = Rtmp::connect(server.port(), "live").expect("connect");
+    let told = |client: &Rtmp| -> Vec<(u8, u32)> {
+        let number = |payload: &[u8]| u32::from_be_bytes([payload[0], payload[1], payload[2], payload[3]]);
+        let seen = client.seen.iter();
+        seen.map(|message| (message.kind, number(&message.payload))).collect()
+    };
+    let expected = [
+        (WINDOW_ACK_SIZE, 70_000),
+        (SET_PEER_BANDWIDTH, 2_500_000),
+        (SET_CHUNK_SIZE, 8192),
+    ];
+    assert_eq!(told(&client), expected);
+    // It is told after how many bytes, without having asked.
+    let mut client = client.publish("live", "s").expect("publish");
+    client.send_tag(&numbered_header()).expect("send");
+    (0..100).for_each(|number| client.send_tag(&numbered_frame(number)).expect("send"));
+    let message = client
+        .receive_until(|message| message.kind == ACKNOWLEDGEMENT)
+        .expect("an acknowledgement");
+    let bytes = u32::from_be_bytes(message.payload.try_into().expect("four bytes"));
+    assert!((25_000..=60_000).contains(&bytes), "acknowledges {bytes}");
+    let url = format!("rtmp://silent.example.com:{}/live", server.port());
+    let silent = Rtmp::connect_as(server.port(), "live", &url).expect("connect");
+    assert_eq!(told(&silent), [(SET_PEER_BANDWIDTH, 2_500_000), (SET_CHUNK_SIZE, 4096)]);
+}
+
+#[test]
 fn the_answer_to_connect_describes_the_server() {
     let server = Server::start();
     let mut client = Rtmp::open(server.port()).expect("handshake");

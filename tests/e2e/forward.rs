@@ -289,7 +289,9 @@ fn the_backend_says_where_to() {
     for (vhost, code) in [("no", "code=3064"), ("nothing", "code=1030"), ("dead", "code=1012")] {
         let refused = publish(vhost).expect_err("the publication is refused");
         assert!(
-            refused.to_string().contains("cannot be recorded or forwarded"),
+            refused
+                .to_string()
+                .contains("cannot be recorded, forwarded or transcoded"),
             "{vhost}: {refused}"
         );
         server.wait_for_line(&["serve error", code, "on_forward"]);

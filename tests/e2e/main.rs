@@ -7,6 +7,8 @@
 
 mod support;
 
+mod access_refer;
+mod access_token;
 mod bandcheck;
 mod browser_adaptive;
 mod browser_console;
@@ -40,8 +42,10 @@ mod http_live;
 mod http_mp4;
 mod http_players;
 mod http_static;
+mod idle_publisher;
 mod init_script;
 mod life_cycle;
+mod limits;
 mod load;
 mod metrics;
 mod nginx_peer;
@@ -53,6 +57,7 @@ mod security;
 mod timestamps;
 #[cfg(feature = "tls")]
 mod tls;
+mod user;
 mod vhosts;
 mod vlc;
 mod wait_for_publisher;

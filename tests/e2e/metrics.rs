@@ -14,7 +14,7 @@ use crate::support::server::{PROGRAM, Server, Setup};
 use crate::support::wait::wait_for;
 
 /// Names and types in the order of SRS, then ours.
-const FAMILIES: [(&str, &str); 13] = [
+const FAMILIES: [(&str, &str); 14] = [
     ("srs_node_uname_info", "gauge"),
     ("srs_build_info", "gauge"),
     ("srs_cpu_percent", "gauge"),
@@ -27,6 +27,7 @@ const FAMILIES: [(&str, &str); 13] = [
     ("srs_clients_errs_total", "counter"),
     ("srs_event_loop_lag_seconds", "gauge"),
     ("srs_coroutines", "gauge"),
+    ("srs_connections_refused_total", "counter"),
     ("srs_log_lines_lost_total", "counter"),
 ];
 

@@ -41,7 +41,7 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn run(&self) -> Result<(), Fault> {
         /// The blocks whose names are checked before any value; those of casters and vhosts are checked later.
-        const EARLY: [&str; 8] = [
+        const EARLY: [&str; 9] = [
             "http_api",
             "http_server",
             "rtmps",
@@ -50,6 +50,7 @@ impl Checker<'_> {
             "stats",
             "rtc_server",
             "exporter",
+            "limits",
         ];
         if self.tree.root.is_empty() {
             return Err(Fault::at(&self.tree.place, "the configuration is empty"));
@@ -61,7 +62,7 @@ impl Checker<'_> {
         self.listen()?;
         self.intervals()?;
         self.http()?;
-        self.proxies()?;
+        self.networks()?;
         self.log()?;
         self.names_in(&["stream_caster"])?;
         section::caster::check(&self.root)?;
@@ -77,6 +78,7 @@ impl Checker<'_> {
             self.root.every("vhost").try_for_each(|vhost| check(self, vhost))?;
         }
         self.process()?;
+        self.rights()?;
         self.is_full()
     }
 
@@ -174,14 +176,27 @@ impl Checker<'_> {
         Err(fault.with_hint("switch it off, or use a build with the feature"))
     }
 
-    fn proxies(&self) -> Result<(), Fault> {
-        let proxies = self.root.list("trusted_proxies");
-        match proxies.iter().find(|given| Network::parse(&given.text).is_none()) {
-            None => Ok(()),
-            Some(given) => {
-                let message = format!("illegal trusted_proxies \"{}\": no address and no network", given.text);
-                Err(Fault::at(&given.place, message).with_hint("write 127.0.0.1, ::1 or 10.0.0.0/8"))
+    fn networks(&self) -> Result<(), Fault> {
+        let lists = [
+            ("trusted_proxies", self.root.list("trusted_proxies")),
+            ("limits.exempt", self.root.section("limits").list("exempt")),
+        ];
+        for (name, list) in lists {
+            if let Some(given) = list.iter().find(|given| Network::parse(&given.text).is_none()) {
+                let message = format!("illegal {name} \"{}\": no address and no network", given.text);
+                return Err(Fault::at(&given.place, message).with_hint("write 127.0.0.1, ::1 or 10.0.0.0/8"));
             }
+        }
+        Ok(())
+    }
+
+    fn rights(&self) -> Result<(), Fault> {
+        match self.root.list("user").get(2) {
+            Some(third) => {
+                let message = format!("\"{}\" is too much in user", third.text);
+                Err(Fault::at(&third.place, message).with_hint("write user NAME; or user NAME GROUP;"))
+            }
+            None => Ok(()),
         }
     }
 

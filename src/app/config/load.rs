@@ -100,7 +100,7 @@ pub fn load(options: &LoadOptions<'_>) -> Result<Loaded, Fault> {
     check::check(&tree, env, &options.host)?;
     lint::lint(&tree, env, &mut warnings);
     programs::lint(&root, &options.host, &mut warnings);
-    let config = Rc::new(Config::read(&root, &options.host));
+    let config = Rc::new(Config::read(&root, &options.host, options.read_file)?);
     drop(root);
     Ok(Loaded {
         config,
@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(play.send_min_interval, Duration::ZERO);
         assert_eq!(play.time_jitter, TimeJitter::Full);
         let publish = &vhost.publish;
-        assert!(!publish.mr && publish.parse_sps && publish.try_annexb_first);
+        assert!(!publish.mr && publish.parse_sps);
         assert_eq!(publish.mr_latency, Duration::from_millis(350));
         assert_eq!(publish.firstpkt_timeout, Duration::from_secs(20));
         assert_eq!(publish.normal_timeout, Duration::from_secs(5));

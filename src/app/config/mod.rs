@@ -27,9 +27,11 @@ mod transform;
 mod value;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use self::diagnostic::Fault;
 pub use self::endpoint::Endpoint;
 pub use self::host::Host;
 pub use self::load::{LoadOptions, Loaded, read_file};
@@ -42,12 +44,14 @@ use self::section::ff_log::FfLog;
 use self::section::heartbeat::Heartbeat;
 use self::section::http_api::HttpApi;
 use self::section::http_server::HttpServer;
+use self::section::limits::Limits;
 use self::section::listen::KeyFiles;
 use self::section::log::Log;
 use self::section::process::Process;
 use self::section::rtmps::{self, Rtmps};
 use self::section::stats::Stats;
 use self::section::vhost::{DEFAULT_VHOST, Vhost, read_chunk_size};
+use self::syntax::ReadFile;
 
 /// All settings of a server, as they were when the configuration was loaded.
 #[derive(Debug)]
@@ -82,6 +86,8 @@ pub struct Config {
     pub stats: Stats,
     /// The proxies whose word for a client's address is taken, for requests over HTTP.
     pub trusted_proxies: Vec<Network>,
+    /// What one address may ask of the server.
+    pub limits: Limits,
     /// RTMP behind TLS.
     pub rtmps: Rtmps,
     /// `tls_verify`: whether servers that we call over TLS must show a certificate that the system trusts.
@@ -107,6 +113,11 @@ impl Config {
         self.vhosts.get(*index).filter(|vhost| vhost.enabled).cloned()
     }
 
+    /// Whether a peer is a proxy whose word for a client's address is taken.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(peer))
+    }
+
     /// All vhosts in the order of the file, disabled ones too; of two with one name the first.
     pub fn vhosts(&self) -> &[Rc<Vhost>] {
         &self.vhosts
@@ -124,7 +135,7 @@ impl Config {
         running.map(|(_, server)| server.files.clone()).collect()
     }
 
-    fn read(root: &Scope<'_>, host: &Host) -> Self {
+    fn read(root: &Scope<'_>, host: &Host, read_file: ReadFile<'_>) -> Result<Self, Fault> {
         let chunk_size = read_chunk_size(root);
         let mut vhosts = Vec::new();
         let mut by_name = HashMap::new();
@@ -133,12 +144,12 @@ impl Config {
             if !by_name.contains_key(name) {
                 by_name.insert(name.to_owned(), vhosts.len());
                 let scope = root.inside("vhost", block.children());
-                vhosts.push(Rc::new(Vhost::read(name, &scope, chunk_size)));
+                vhosts.push(Rc::new(Vhost::read(name, &scope, chunk_size, read_file)?));
             }
         }
         let listen = root.list("listen");
         let http_server = HttpServer::read(&root.section("http_server"));
-        Config {
+        Ok(Config {
             process: Process::read(root, host),
             log: Log::read(root, host),
             // The check has refused what does not parse.
@@ -160,12 +171,13 @@ impl Config {
                 .iter()
                 .filter_map(|text| Network::parse(text))
                 .collect(),
+            limits: Limits::read(&root.section("limits")),
             http_api: HttpApi::read(&root.section("http_api"), &http_server),
             http_server,
             rtmps: rtmps::read(&root.section("rtmps")),
             tls_verify: root.flag("tls_verify"),
             vhosts,
             by_name,
-        }
+        })
     }
 }

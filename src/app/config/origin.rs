@@ -27,6 +27,24 @@ impl Origin {
         }
     }
 
+    /// The same for a process whose root of the file system is this folder; `None` when the file is not in there.
+    pub fn below(&self, root: &Path) -> Option<Self> {
+        let inside = |path: &Path| {
+            let inside = self.folder.join(path);
+            inside.strip_prefix(root).ok().map(|rest| Path::new("/").join(rest))
+        };
+        let path = match &self.path {
+            Some(path) => Some(inside(path)?),
+            None => None,
+        };
+        let folder = inside(Path::new("")).unwrap_or_else(|| "/".into());
+        Some(Origin {
+            path,
+            folder,
+            ..self.clone()
+        })
+    }
+
     /// Reads, checks and types the configuration as it is now.
     ///
     /// # Errors
@@ -52,5 +70,35 @@ impl Origin {
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         read_file(&self.folder.join(path))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_root_is_cut_off() {
+        let origin = |path: &str| Origin {
+            path: Some(path.into()),
+            env_only: false,
+            folder: "/srv/media/run".into(),
+        };
+        let below = |path: &str, root: &str| {
+            origin(path)
+                .below(Path::new(root))
+                .map(|moved| (moved.path, moved.folder))
+        };
+        let found = |path: &str, folder: &str| Some((Some(PathBuf::from(path)), PathBuf::from(folder)));
+        assert_eq!(
+            below("conf/srs.conf", "/srv/media"),
+            found("/run/conf/srs.conf", "/run")
+        );
+        assert_eq!(below("/srv/media/srs.conf", "/srv/media"), found("/srs.conf", "/run"));
+        assert_eq!(
+            below("/srv/media/run/x/srs.conf", "/srv/media/run/x"),
+            found("/srs.conf", "/")
+        );
+        assert_eq!(below("/etc/srs.conf", "/srv/media"), None);
     }
 }

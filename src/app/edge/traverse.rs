@@ -4,14 +4,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::origin;
+use crate::app::access::Visitor;
 use crate::app::config::section::security::Action;
-use crate::app::config::section::vhost::Vhost;
 use crate::app::rtmp::dialogue::{Approach, Line, OnBehalf};
 use crate::app::server::Server;
 use crate::kernel::error::{Error, Result, Wrap};
 use crate::kernel::error_code::ErrorCode;
 use crate::protocol::rtmp::client::Client;
-use crate::protocol::rtmp::url::StreamUrl;
 
 /// How long an origin may take to connect, and for the dialogue.
 const STEP: Duration = Duration::from_secs(3);
@@ -21,13 +20,8 @@ const STEP: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 /// The origin's refusal, or its silence; that of the last origin when none can be reached.
-pub fn traverse(
-    server: &Rc<Server>,
-    vhost: &Vhost,
-    url: &StreamUrl,
-    action: Action,
-    client: OnBehalf<'_>,
-) -> Result<()> {
+pub fn traverse(server: &Rc<Server>, visitor: Visitor<'_>, client: OnBehalf<'_>) -> Result<()> {
+    let (vhost, url) = (&visitor.subject.vhost, &visitor.subject.url);
     let approach = Approach {
         trust: &server.trust,
         connect_timeout: STEP,
@@ -35,7 +29,7 @@ pub fn traverse(
         client: Some(client),
         tells_who: vhost.cluster.debug_srs_upnode,
     };
-    let begin = |client: &mut Client<Line>, name: &str| match action {
+    let begin = |client: &mut Client<Line>, name: &str| match visitor.action {
         Action::Play => client.play(name),
         Action::Publish => client.announce(name),
     };

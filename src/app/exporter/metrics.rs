@@ -2,6 +2,7 @@
 
 use super::Settings;
 use super::text::{Kind, Page};
+use crate::app::access::crowd::Refused;
 use crate::app::cli::{SIGNATURE, VERSION};
 use crate::app::monitor;
 use crate::app::server::Server;
@@ -114,6 +115,15 @@ fn own(page: &mut Page, server: &Server) {
         "Coroutines of the server.",
         &[],
         coroutines,
+    );
+    let crowd = &server.crowd;
+    let refused = crowd.refused(Refused::Connections) + crowd.refused(Refused::Rate);
+    page.metric(
+        "srs_connections_refused_total",
+        Kind::Counter,
+        "Connections above the limits of their address.",
+        &[],
+        refused,
     );
     page.metric(
         "srs_log_lines_lost_total",

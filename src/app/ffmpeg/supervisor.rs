@@ -24,11 +24,11 @@ const STEADY: Duration = Duration::from_secs(30);
 /// Of failures in a row every so many is told, once they are past counting in powers of two: once an hour.
 const FAILURES_TOLD: u32 = 1200;
 /// How long a child may take from SIGTERM to its end, before SIGKILL.
-const STOP_GRACE: Duration = Duration::from_secs(1);
+const STOP_GRACE: Duration = Duration::from_secs(3);
 /// The same while the server ends.
 const QUIT_GRACE: Duration = Duration::from_millis(100);
 /// How long a child waits for the end of the one in whose place it comes.
-const PREDECESSOR: Duration = Duration::from_secs(2);
+const PREDECESSOR: Duration = Duration::from_secs(4);
 /// Stack of a coroutine that watches a child, bytes.
 const STACK_BYTES: usize = 64 << 10;
 
@@ -353,9 +353,9 @@ impl Watch {
 }
 
 /// SIGTERM, a second one, and SIGKILL: FFmpeg that waits for its input overlooks the first one, and would leave a file
-/// without its end.
+/// without its end. The second one makes it drop what it has not written, so it comes late: a busy machine is slow.
 fn stop(child: Child, grace: Duration) -> io::Result<ExitStatus> {
-    let patience = grace / 5;
+    let patience = grace / 4;
     child.kill(Signal::SIGTERM)?;
     if let Some(status) = child.wait_until(Moment::after(patience))? {
         return Ok(status);

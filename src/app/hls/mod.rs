@@ -11,6 +11,7 @@ mod segment;
 mod segmenter;
 pub mod session;
 pub mod stream;
+pub mod uris;
 mod variants;
 
 use std::time::Duration;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::app::hooks::{Caller, Details, Event, Subject};
 use crate::app::server::Server;
 use crate::app::stat::{self, Carrier, ClientKind, NewClient};
-use crate::core::clock::Moment;
+use crate::core::clock::{Moment, unix_time};
 use crate::core::id::ContextId;
 use crate::core::limits::HLS_SESSIONS;
 use crate::kernel::error::Result;
@@ -22,6 +22,8 @@ const ID_BYTES: usize = 64;
 pub struct Session {
     /// What its URLs carry.
     pub id: String,
+    /// When its player came, Unix time in seconds.
+    pub begun: u64,
     subject: Subject,
     caller: Caller,
     carried: Rc<Carried>,
@@ -64,6 +66,11 @@ impl Session {
     pub fn carry(&self, received: u64, sent: u64) {
         self.carried.received.set(self.carried.received.get() + received);
         self.carried.sent.set(self.carried.sent.get() + sent);
+    }
+
+    /// Whether it began with this stream, by the stream's URL.
+    pub fn is_of(&self, stream_url: &str) -> bool {
+        self.subject.url.stream_url() == stream_url
     }
 
     /// Whether it was kicked off.
@@ -137,6 +144,7 @@ impl Sessions {
             entry: Cell::new(Some(server.stat.enter(new, carried.clone()))),
             patience: subject.vhost.hls.window * 2,
             last: Cell::new(Moment::now()),
+            begun: unix_time().as_secs(),
             id: id.clone(),
             subject,
             caller,

@@ -1,6 +1,6 @@
 //! An HTTP connection: requests one after the other until one side has enough.
 
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::rc::Rc;
 
 use bytes::BytesMut;
@@ -8,6 +8,7 @@ use bytes::BytesMut;
 use super::api::auth;
 use super::exchange::{Exchange, Input};
 use super::{Site, Timeouts};
+use crate::app::access::crowd::Guest;
 use crate::app::cli::SIGNATURE;
 use crate::app::clients::Entry;
 use crate::app::server::Server;
@@ -58,6 +59,7 @@ pub fn serve_with(
         input,
         peer,
         timeouts,
+        guest: None,
     };
     match connection.run(&answer) {
         Ok(requests) => log::debug!("HTTP client {peer} finished after {requests} requests"),
@@ -71,6 +73,8 @@ struct Connection<'s> {
     input: Input<'s>,
     peer: SocketAddr,
     timeouts: Timeouts,
+    /// The client that a proxy asked for last; it counts as long as this connection is its.
+    guest: Option<(IpAddr, Option<Guest>)>,
 }
 
 impl Connection<'_> {
@@ -80,7 +84,12 @@ impl Connection<'_> {
         while let Some(request) = self.read_request()? {
             let mut exchange = Exchange::new(self.server, request, &mut self.input, self.peer, self.timeouts);
             log_request(&exchange, served);
-            let finished = answer(&mut exchange).and_then(|()| exchange.finish());
+            let welcome = welcome(&mut self.guest, &exchange);
+            let answered = match welcome {
+                true => answer(&mut exchange),
+                false => refuse_crowd(&mut exchange),
+            };
+            let finished = answered.and_then(|()| exchange.finish());
             served += 1;
             if !matches!(finished, Ok(true)) {
                 self.say_goodbye();
@@ -166,6 +175,31 @@ impl Connection<'_> {
             }
         }
     }
+}
+
+/// Whether the client's address is within its limits; a proxy may ask for one client after the other.
+fn welcome(guest: &mut Option<(IpAddr, Option<Guest>)>, exchange: &Exchange<'_, '_>) -> bool {
+    let client = exchange.client;
+    if guest.as_ref().is_some_and(|(known, _)| *known == client) {
+        return true;
+    }
+    *guest = None;
+    match exchange.server.welcome(exchange.peer.ip(), client) {
+        Ok(entered) => {
+            *guest = Some((client, entered));
+            true
+        }
+        // It is logged and counted.
+        Err(_) => false,
+    }
+}
+
+fn refuse_crowd(exchange: &mut Exchange<'_, '_>) -> Result<()> {
+    exchange.close_afterwards();
+    let head = ResponseHead::new(Status::TOO_MANY_REQUESTS)
+        .with("Retry-After", "1")
+        .with("Content-Type", "text/plain; charset=utf-8");
+    exchange.reply(head, Status::TOO_MANY_REQUESTS.reason().as_bytes())
 }
 
 fn log_request(exchange: &Exchange<'_, '_>, index: u64) {

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::exchange::Exchange;
 use super::router::{Handler, Router, Served};
+use super::tickets;
 use crate::app::config::Config;
 use crate::app::config::section::vhost::Vhost;
 use crate::app::dash::growing::{End, Growing, Next};
@@ -38,6 +39,7 @@ impl Handler for LowLatencyDash {
         let found = exchange.server.dash.shelf.get(&vhost.name, path);
         match found.filter(|_| exchange.request.method == Method::Get) {
             None => Ok(Served::Pass),
+            Some(_) if tickets::refuse(exchange)? => Ok(Served::Yes),
             Some(growing) => send(exchange, &growing, &vhost).map(|()| Served::Yes),
         }
     }

@@ -41,7 +41,8 @@ impl Handler for EdgeFiles {
             return Ok(Served::Pass);
         };
         // Who may not play makes no origin work; what he gets is told by those who serve the file.
-        if live::admit(exchange, &vhost).is_err() {
+        let subject = live::subject(exchange, &vhost, url.clone());
+        if live::admit(exchange, &subject).is_err() {
             return Ok(Served::Pass);
         }
         let server = exchange.server.clone();

@@ -3,14 +3,13 @@
 use std::rc::{Rc, Weak};
 
 use super::exchange::Exchange;
-use super::live;
 use super::router::{Handler, Router, Served};
+use super::{live, tickets};
 use crate::app::config::Config;
 use crate::app::config::section::vhost::Vhost;
 use crate::app::hls::low_latency::Wanted;
 use crate::app::hls::session::{PARAMETER, Session, with_id};
 use crate::app::hls::stream::{Item, Stream};
-use crate::app::hooks::Subject;
 use crate::core::clock::Moment;
 use crate::core::folder::OpenFile;
 use crate::core::limits::HLS_PLAYLIST_BYTES;
@@ -43,10 +42,11 @@ pub fn serve_playlist(exchange: &mut Exchange<'_, '_>, name: &str, file: &OpenFi
     }
     let seat = seat(exchange, name)?;
     let (session, is_new) = match seat {
-        Seat::None => return Ok(false),
+        Seat::None if !tickets::are_needed(exchange) => return Ok(false),
+        Seat::None => (None, false),
         Seat::Answered => return Ok(true),
-        Seat::Known(session) => (session, false),
-        Seat::New(session) => (session, true),
+        Seat::Known(session) => (Some(session), false),
+        Seat::New(session) => (Some(session), true),
     };
     let size = usize::try_from(file.size).unwrap_or(usize::MAX);
     let (mut bytes, count) = file
@@ -55,9 +55,10 @@ pub fn serve_playlist(exchange: &mut Exchange<'_, '_>, name: &str, file: &OpenFi
     bytes.truncate(count);
     let text = String::from_utf8_lossy(&bytes).into_owned();
     // A multivariant playlist leads to others itself, which are the same player's.
-    match is_new && !text.contains("#EXT-X-STREAM-INF:") {
-        true => send_link(exchange, &session)?,
-        false => send_playlist(exchange, Some(&session), text)?,
+    let leads_on = is_new && !text.contains("#EXT-X-STREAM-INF:");
+    match session {
+        Some(session) if leads_on => send_link(exchange, &session)?,
+        session => send_playlist(exchange, session.as_deref(), text)?,
     }
     Ok(true)
 }
@@ -65,7 +66,7 @@ pub fn serve_playlist(exchange: &mut Exchange<'_, '_>, name: &str, file: &OpenFi
 fn seat(exchange: &mut Exchange<'_, '_>, name: &str) -> Result<Seat> {
     let wants = |vhost: &Rc<Vhost>| vhost.hls.enabled && vhost.hls.ctx;
     let Some(vhost) = exchange.vhost.clone().filter(wants) else {
-        return Ok(Seat::None);
+        return without_session(exchange);
     };
     let wished = exchange.request.query.get(PARAMETER);
     let sessions = &exchange.server.hls.sessions;
@@ -75,21 +76,46 @@ fn seat(exchange: &mut Exchange<'_, '_>, name: &str) -> Result<Seat> {
             exchange.reply(head, b"The stream is over for this player.")?;
             Ok(Seat::Answered)
         }
+        Some(session) if tickets::are_needed(exchange) && !is_open(exchange, &vhost, &session) => refuse(exchange),
         Some(session) => {
             session.touch();
             Ok(Seat::Known(session))
         }
-        None if !sessions.have_room() => Ok(Seat::None),
+        None if !sessions.have_room() => without_session(exchange),
         None => begin(exchange, &vhost, wished.as_deref(), name),
     }
 }
 
+/// A player that gets no session shows its token each time.
+fn without_session(exchange: &mut Exchange<'_, '_>) -> Result<Seat> {
+    match !tickets::are_needed(exchange) || tickets::has_token(exchange) {
+        true => Ok(Seat::None),
+        false => refuse(exchange),
+    }
+}
+
+fn refuse(exchange: &mut Exchange<'_, '_>) -> Result<Seat> {
+    exchange.reply_status(Status::FORBIDDEN).map(|()| Seat::Answered)
+}
+
+/// Whether what opened the session opens this playlist too: it is of the same stream, or a playlist led to it.
+fn is_open(exchange: &Exchange<'_, '_>, vhost: &Vhost, session: &Session) -> bool {
+    let url = live::url_of_file(vhost, exchange);
+    let is_own = url.is_some_and(|url| session.is_of(&url.stream_url()));
+    is_own || tickets::has_one(exchange) || tickets::has_token(exchange)
+}
+
 fn send_playlist(exchange: &mut Exchange<'_, '_>, session: Option<&Session>, mut text: String) -> Result<()> {
     let ts_ctx = exchange.vhost.as_ref().is_some_and(|vhost| vhost.hls.ts_ctx);
+    if let Some(session) = session
+        && (ts_ctx || text.contains("#EXT-X-STREAM-INF:"))
+    {
+        text = with_id(&text, &session.id);
+    }
+    if tickets::are_needed(exchange) {
+        text = tickets::in_playlist(exchange, &text, session.map_or(0, |session| session.begun));
+    }
     if let Some(session) = session {
-        if ts_ctx || text.contains("#EXT-X-STREAM-INF:") {
-            text = with_id(&text, &session.id);
-        }
         session.carry(0, text.len() as u64);
     }
     exchange.reply(head(), text.as_bytes())
@@ -118,6 +144,7 @@ impl Handler for LowLatencyHls {
         };
         match on_shelf(exchange) {
             None => return Ok(Served::Pass),
+            Some(Item::Part(_) | Item::Coming(_)) if tickets::refuse(exchange)? => {}
             Some(Item::Part(bytes)) => send_part(exchange, &bytes)?,
             Some(Item::Coming(stream)) => {
                 let is_here = |exchange: &Exchange<'_, '_>| matches!(on_shelf(exchange), Some(Item::Part(_)) | None);
@@ -198,17 +225,10 @@ fn begin(exchange: &mut Exchange<'_, '_>, vhost: &Rc<Vhost>, wished: Option<&str
     let Some(url) = live::url_of_file(vhost, exchange) else {
         return exchange.reply_status(Status::NOT_FOUND).map(|()| Seat::Answered);
     };
-    if let Err(status) = live::admit(exchange, vhost) {
+    let subject = live::subject(exchange, vhost, url);
+    if let Err(status) = live::admit(exchange, &subject) {
         return exchange.reply_status(status).map(|()| Seat::Answered);
     }
-    let page_url = exchange.request.headers.get("Referer").unwrap_or_default().to_owned();
-    let subject = Subject {
-        url,
-        ip: exchange.client,
-        page_url,
-        swf_url: String::new(),
-        vhost: vhost.clone(),
-    };
     let server = exchange.server.clone();
     let file = name.rsplit('/').next().unwrap_or_default();
     match server.hls.sessions.begin(&server, wished, subject, file) {

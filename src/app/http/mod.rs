@@ -19,6 +19,7 @@ pub mod router;
 pub mod static_files;
 #[cfg(test)]
 mod tests;
+mod tickets;
 pub mod trust;
 
 use std::cell::{Cell, RefCell};

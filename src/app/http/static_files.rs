@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::exchange::Exchange;
 use super::router::{Handler, Router, Served, redirect_to_folder};
-use super::{flv_seek, hls};
+use super::{flv_seek, hls, tickets};
 use crate::app::config::Config;
 use crate::core::folder::{self, Entry, OpenFile};
 use crate::core::limits::HTTP_PIECE_BYTES;
@@ -118,13 +118,22 @@ pub fn refuse_method(exchange: &mut Exchange<'_, '_>) -> Result<()> {
 fn send(exchange: &mut Exchange<'_, '_>, name: &str, file: &OpenFile) -> Result<()> {
     let extension = name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
     let head = ResponseHead::new(Status::OK).with("Content-Type", mime::of(name));
+    if extension == "m3u8" && hls::serve_playlist(exchange, name, file)? {
+        return Ok(());
+    }
+    if tickets::refuse(exchange)? {
+        return Ok(());
+    }
+    if extension == "mpd"
+        && tickets::are_needed(exchange)
+        && let Some(text) = tickets::in_manifest(exchange, file)?
+    {
+        return exchange.reply(head.with("Cache-Control", "no-cache"), text.as_bytes());
+    }
     if extension == "flv"
         && let Some(start) = start_of(exchange, file.size)
     {
         return send_flv_from(exchange, head, file, start);
-    }
-    if extension == "m3u8" && hls::serve_playlist(exchange, name, file)? {
-        return Ok(());
     }
     let sent = exchange.stream().sent_bytes();
     send_file(exchange, head, &extension, file)?;

@@ -10,13 +10,13 @@ use super::request::Request;
 use super::socket::Socket;
 use super::who::Who;
 use super::{bandcheck, play, proxy, publish};
+use crate::app::access::{self, Entrance, Gate, Visitor};
 use crate::app::clients::Entry;
 use crate::app::config::section::bandcheck::Bandcheck;
 use crate::app::config::section::security::Action;
 use crate::app::config::section::vhost::Vhost;
 use crate::app::edge;
 use crate::app::hooks::{Caller, Details, Event, Subject, Traffic};
-use crate::app::security;
 use crate::app::server::Server;
 use crate::app::source::Source;
 use crate::app::stat::{self, ClientKind, NewClient};
@@ -44,6 +44,7 @@ pub fn serve(server: &Rc<Server>, stream: &Rc<Stream>, peer: SocketAddr, entry: 
         server,
         stream,
         entry,
+        peer,
         session: Session::new(Socket(stream.clone())),
         caller: Rc::new(Caller::new(server)),
         subject: None,
@@ -80,6 +81,7 @@ struct Conn<'a> {
     server: &'a Rc<Server>,
     stream: &'a Rc<Stream>,
     entry: &'a Entry,
+    peer: SocketAddr,
     session: Session<Socket>,
     caller: Rc<Caller>,
     /// Who it is, as far as it has told.
@@ -105,6 +107,7 @@ impl Conn<'_> {
             self.entry.client.ip.set(IpAddr::V4(client));
             log::info!("proxy real client ip={client}");
         }
+        let _guest = self.server.welcome(self.peer.ip(), self.entry.client.ip.get())?;
         let connect = self.session.read_connect().wrap("rtmp connect tcUrl")?;
         let url = StreamUrl::connect(&connect.tc_url)?;
         self.subject = self.subject_of(url.clone(), &connect).ok();
@@ -169,20 +172,25 @@ impl Conn<'_> {
         let subject = self.subject_of(url, connect)?;
         self.subject = Some(subject.clone());
         log_connected(connect, &subject.url);
-        self.caller.ask(Event::Connect, &subject)?;
-        let action = match &role {
-            Role::Publish { .. } => Action::Publish,
-            Role::Play { .. } => Action::Play,
+        let visitor = Visitor {
+            subject: &subject,
+            action: match &role {
+                Role::Publish { .. } => Action::Publish,
+                Role::Play { .. } => Action::Play,
+            },
+            entrance: Entrance::Rtmp,
         };
+        access::admit(visitor, Gate::Vhost)?;
+        self.caller.ask(Event::Connect, &subject)?;
         if subject.vhost.cluster.is_remote && subject.vhost.cluster.token_traverse {
             let client = OnBehalf {
                 tc_url: &connect.tc_url,
                 page_url: &connect.page_url,
                 swf_url: &connect.swf_url,
             };
-            edge::traverse(self.server, &subject.vhost, &subject.url, action, client)?;
+            edge::traverse(self.server, visitor, client)?;
         }
-        security::check(&subject.vhost.security, action, subject.ip)?;
+        access::admit(visitor, Gate::Stream)?;
         let request = Request {
             vhost: subject.vhost.clone(),
             client: self.enter(connect, &subject.url, kind, before),

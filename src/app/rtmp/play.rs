@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::request::Request;
 use super::socket::Socket;
+use crate::app::config::section::security::Action;
 use crate::app::hooks::Event;
 use crate::app::pithy::{Progress, Turn};
 use crate::app::source::{Delivery, MergedWrite, Source};
@@ -33,7 +34,8 @@ pub(super) fn serve(
 ) -> Result<()> {
     session.start_play().wrap("start play")?;
     request.ask(Event::Play)?;
-    let ended = send(session, stream, request, source, duration_ms, turn, interval);
+    let admitted = request.admit(Action::Play);
+    let ended = admitted.and_then(|()| send(session, stream, request, source, duration_ms, turn, interval));
     request.tell(Event::Stop);
     ended
 }

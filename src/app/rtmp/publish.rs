@@ -8,6 +8,7 @@ use super::request::Request;
 use super::socket::Socket;
 use crate::app::companions;
 use crate::app::config::section::publish::Publish;
+use crate::app::config::section::security::Action;
 use crate::app::hooks::Event;
 use crate::app::pithy::{Progress, Turn};
 use crate::app::recording;
@@ -44,7 +45,8 @@ pub(super) fn serve(
     interval: Duration,
 ) -> Result<()> {
     session.start_publish(kind)?;
-    if let Err(refused) = request.ask(Event::Publish) {
+    let admitted = request.admit(Action::Publish);
+    if let Err(refused) = admitted.and_then(|()| request.ask(Event::Publish)) {
         // Encoders show this to their users; SRS just closes. One that has left needs no answer.
         let _ = session.reject(&StatusCode::PublishBadName, "publishing is refused");
         return Err(refused);

@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use crate::app::access::{self, Entrance, Gate, Visitor};
+use crate::app::config::section::security::Action;
 use crate::app::config::section::vhost::Vhost;
 use crate::app::hooks::{Caller, Details, Event, Subject};
 use crate::app::server::Server;
@@ -23,6 +25,19 @@ pub struct Request {
 }
 
 impl Request {
+    /// Whether the client may do this now that media would flow; see [`access::admit`].
+    ///
+    /// # Errors
+    /// Those of [`access::admit`].
+    pub fn admit(&self, action: Action) -> Result<()> {
+        let visitor = Visitor {
+            subject: &self.subject,
+            action,
+            entrance: Entrance::Rtmp,
+        };
+        access::admit(visitor, Gate::Media)
+    }
+
     /// Asks the callback servers; see [`Caller::ask`]. Yields.
     ///
     /// # Errors

@@ -52,6 +52,7 @@ statuses! {
     PAYLOAD_TOO_LARGE 413 "Request Entity Too Large"
     URI_TOO_LONG 414 "Request-URI Too Long"
     RANGE_NOT_SATISFIABLE 416 "Requested Range Not Satisfiable"
+    TOO_MANY_REQUESTS 429 "Too Many Requests"
     EXPECTATION_FAILED 417 "Expectation Failed"
     HEADERS_TOO_LARGE 431 "Request Header Fields Too Large"
     INTERNAL_SERVER_ERROR 500 "Internal Server Error"

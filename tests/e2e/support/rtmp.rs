@@ -106,14 +106,22 @@ impl Rtmp {
 
     /// Connects with a `tcUrl` of its own.
     pub fn connect_as(port: u16, app: &str, tc_url: &str) -> io::Result<Self> {
+        Self::connect_from(port, app, tc_url, "")
+    }
+
+    /// The same from a web page, as a player or publisher in a browser did.
+    pub fn connect_from(port: u16, app: &str, tc_url: &str, page_url: &str) -> io::Result<Self> {
         let mut client = Self::open(port)?;
         client.set_chunk_size(60_000)?;
-        let properties = [
+        let mut properties = vec![
             ("app", Amf::text(app)),
             ("flashVer", Amf::text("FMLE/3.0 (compatible; e2e)")),
             ("tcUrl", Amf::text(tc_url)),
             ("objectEncoding", Amf::Number(0.0)),
         ];
+        if !page_url.is_empty() {
+            properties.push(("pageUrl", Amf::text(page_url)));
+        }
         client.command("connect", 1.0, 0, &[Amf::object(&properties)])?;
         let answer = client.answer(1.0)?;
         match answer.name().as_deref() {

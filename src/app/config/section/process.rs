@@ -15,6 +15,10 @@ pub struct Process {
     pub pid: PathBuf,
     /// `work_dir`: where the process goes before it opens anything; empty or `./` is where it is.
     pub work_dir: PathBuf,
+    /// `user`: the account that the process runs under once it listens, and its group.
+    pub user: Option<(String, Option<String>)>,
+    /// `chroot`: the folder that becomes the root of the file system then.
+    pub chroot: Option<PathBuf>,
     /// `daemon`: whether it leaves the terminal; never in a container unless told so.
     pub daemon: bool,
     /// `asprocess`: whether it ends when its parent does.
@@ -40,6 +44,8 @@ impl Process {
             server_id: root.given("server_id").map(|given| given.text),
             pid: root.text("pid").into(),
             work_dir: root.text("work_dir").into(),
+            user: read_user(root),
+            chroot: root.given("chroot").map(|given| given.text.into()),
             daemon: root.flag("daemon") && !(in_docker && root.flag("disable_daemon_for_docker")),
             asprocess: root.flag("asprocess"),
             in_docker,
@@ -50,6 +56,11 @@ impl Process {
             force_grace_quit: root.flag("force_grace_quit"),
         }
     }
+}
+
+fn read_user(root: &Scope<'_>) -> Option<(String, Option<String>)> {
+    let mut words = root.texts("user").into_iter();
+    words.next().map(|name| (name, words.next()))
 }
 
 /// Whether the server runs in a container, by its own word or by the look of the machine.

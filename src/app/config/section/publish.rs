@@ -17,8 +17,6 @@ pub struct Publish {
     pub normal_timeout: Duration,
     /// Whether size and profile are read from the video's parameter sets.
     pub parse_sps: bool,
-    /// Whether Annex B start codes are looked for before length prefixes.
-    pub try_annexb_first: bool,
     /// How long a publisher may go without a player before it is dropped; `None` is for ever.
     pub kickoff_for_idle: Option<Duration>,
 }
@@ -32,7 +30,6 @@ impl Publish {
             firstpkt_timeout: publish.duration("firstpkt_timeout"),
             normal_timeout: publish.duration("normal_timeout"),
             parse_sps: publish.flag("parse_sps"),
-            try_annexb_first: publish.flag("try_annexb_first"),
             kickoff_for_idle: (!idle.is_zero()).then_some(idle),
         }
     }

@@ -8,6 +8,8 @@ use crate::app::config::scope::Scope;
 pub struct Refer {
     /// Whether pages are looked at.
     pub enabled: bool,
+    /// Whether players over HTTP are looked at too.
+    pub http: bool,
     /// Host suffixes for everyone.
     pub all: Vec<String>,
     /// Host suffixes for publishers.
@@ -20,6 +22,7 @@ impl Refer {
     pub(crate) fn read(refer: &Scope<'_>) -> Self {
         Refer {
             enabled: refer.flag("enabled"),
+            http: refer.flag("http"),
             all: refer.texts("all"),
             publish: refer.texts("publish"),
             play: refer.texts("play"),

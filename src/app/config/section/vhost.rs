@@ -18,8 +18,11 @@ use super::play::Play;
 use super::publish::Publish;
 use super::refer::Refer;
 use super::security::Security;
+use super::token::Token;
 use super::transcode::Transcode;
+use crate::app::config::diagnostic::Fault;
 use crate::app::config::scope::Scope;
+use crate::app::config::syntax::ReadFile;
 use crate::core::limits;
 
 /// The vhost that serves names which have none of their own.
@@ -39,7 +42,7 @@ pub struct Vhost {
     pub min_latency: bool,
     /// Whether players' sockets get TCP_NODELAY.
     pub tcp_nodelay: bool,
-    /// The window that we ask the peer to acknowledge, bytes; 0 does not ask.
+    /// Received bytes after which we acknowledge them, unless the peer says otherwise; 0 waits for the peer.
     pub in_ack_size: u32,
     /// The window that we tell the peer to acknowledge our bytes by; 0 does not tell.
     pub out_ack_size: u32,
@@ -53,6 +56,8 @@ pub struct Vhost {
     pub refer: Refer,
     /// Who may, by address.
     pub security: Security,
+    /// Who may, by token.
+    pub token: Token,
     /// Who is called when clients come and go.
     pub http_hooks: HttpHooks,
     /// Bandwidth tests in place of streams.
@@ -81,9 +86,12 @@ pub struct Vhost {
 
 impl Vhost {
     /// Reads a `vhost` block; `chunk_size` is the global one.
-    pub(crate) fn read(name: &str, vhost: &Scope<'_>, chunk_size: u32) -> Self {
+    ///
+    /// # Errors
+    /// Those of [`Token::read`].
+    pub(crate) fn read(name: &str, vhost: &Scope<'_>, chunk_size: u32, read_file: ReadFile<'_>) -> Result<Self, Fault> {
         let min_latency = vhost.flag("min_latency");
-        Vhost {
+        Ok(Vhost {
             name: name.to_owned(),
             enabled: vhost.flag("enabled"),
             chunk_size: match vhost.given("chunk_size") {
@@ -99,6 +107,7 @@ impl Vhost {
             publish: Publish::read(&vhost.section("publish")),
             refer: Refer::read(&vhost.section("refer")),
             security: Security::read(&vhost.section("security")),
+            token: Token::read(&vhost.section("token"), read_file)?,
             http_hooks: HttpHooks::read(&vhost.section("http_hooks")),
             bandcheck: Bandcheck::read(&vhost.section("bandcheck")),
             forward: Rc::new(Forward::read(&vhost.section("forward"))),
@@ -117,7 +126,7 @@ impl Vhost {
                 .next()
                 .map(|block| Transcode::read(block.arg_text(), &vhost.inside("transcode", block.children()))),
             exec: Exec::read(&vhost.section("exec")),
-        }
+        })
     }
 }
 

@@ -27,6 +27,18 @@ rows! {
         "Time between the progress lines of each kind of client";
     "work_dir"                         Text      "./"       own   restart Live "2+" built
         "Directory that the server goes to at the start" "before it opens the log, so other paths are relative to it";
+    "user"                             List      "-"        none  restart Live "-" built
+        "Account that the process runs under once it listens, and its group" "names or numbers; root has to start it; SRS has no such directive" ["media media"];
+    "chroot"                           Text      "-"        none  restart Live "-" built
+        "Folder that becomes the root of the file system once the server listens" "root has to start it; SRS has no such directive" ["/srv/media"];
+    "limits"                           Block     "-"        none  reload  Live "-" built
+        "What one address may ask of the server" "SRS has no such block; IPv6 counts by the first 64 bits";
+    "limits.connections_per_ip"        Int       "0"        none  reload  Live "-" built
+        "How many connections an address may have at a time" "0: no limit";
+    "limits.new_connections_per_ip"    Int       "0"        none  reload  Live "-" built
+        "How many connections an address may make in a second" "0: no limit";
+    "limits.exempt"                    List      "-"        none  reload  Live "-" built
+        "Addresses and networks that are not counted" ["127.0.0.1 10.0.0.0/8"];
     "asprocess"                        Flag      "off"      own   restart Live "2+" built
         "End when the parent process ends" "not together with daemon; started by process 1 is an error";
     "empty_ip_ok"                      Flag      "on"       own   reload  Live "3+" built

@@ -12,7 +12,7 @@ rows! {
     "vhost.chunk_size"                 Int       "60000"    own   reload  Live "1+" built
         "Size of outgoing RTMP chunks, bytes" "128..65536, else a warning; absent: the global chunk_size; new connections";
     "vhost.in_ack_size"                Int       "0"        own   reload  Live "3+" built
-        "Bytes after which the peer is asked to acknowledge" "0: it is not asked; new connections";
+        "Received bytes after which we acknowledge them, unless the peer says otherwise" "0: not before the peer says; new connections";
     "vhost.out_ack_size"               Int       "2500000"  own   reload  Live "3+" built
         "Window of acknowledgement that the peer is told, bytes" "0: it is not told; new connections";
     "vhost.cluster"                    Block     "-"        none  reload  Live "3+" built
@@ -83,19 +83,21 @@ rows! {
         "How long a publisher may be silent after that";
     "vhost.publish.parse_sps"          Flag      "on"       own   reload  Live "2+" built
         "Read size and profile from the parameter sets of the video" "from the next sequence header on";
-    "vhost.publish.try_annexb_first"   Flag      "on"       own   reload  Live "5+" built
-        "Look for Annex B start codes before length prefixes" "new streams";
+    "vhost.publish.try_annexb_first"   Flag      "on"       own   reload  Ignored "5+" built
+        "Look for Annex B start codes before length prefixes" "accepted without effect: both are known by what they hold";
     "vhost.publish.kickoff_for_idle"   FractionalSeconds "0"        own   reload  Live "5+" built
         "Drop a publisher that has no player for this long" "0: never; not together with forward";
-    "vhost.refer"                      Block     "-"        none  reload  Live "1+" unbuilt
+    "vhost.refer"                      Block     "-"        none  reload  Live "1+" built
         "Who may play or publish, by web page" "old spelling: refer a b;";
-    "vhost.refer.enabled"              Flag      "off"      none  reload  Live "3+" unbuilt
+    "vhost.refer.enabled"              Flag      "off"      none  reload  Live "3+" built
         "Check pageUrl of clients";
-    "vhost.refer.all"                  List      "-"        none  reload  Live "3+" unbuilt
+    "vhost.refer.http"                 Flag      "off"      none  reload  Live "-" built
+        "Check the Referer of players over HTTP too" "SRS has no such directive and checks RTMP only";
+    "vhost.refer.all"                  List      "-"        none  reload  Live "3+" built
         "Host suffixes allowed for everyone" ["example.com example.org"];
-    "vhost.refer.publish"              List      "-"        none  reload  Live "3+" unbuilt
+    "vhost.refer.publish"              List      "-"        none  reload  Live "3+" built
         "Host suffixes allowed to publish" ["studio.example.com"];
-    "vhost.refer.play"                 List      "-"        none  reload  Live "3+" unbuilt
+    "vhost.refer.play"                 List      "-"        none  reload  Live "3+" built
         "Host suffixes allowed to play" ["www.example.com"];
     "vhost.security"                   Block     "-"        none  reload  Live "2+" built
         "Who may play or publish, by address";
@@ -115,6 +117,22 @@ rows! {
         "Shortest time between two tests of the whole server";
     "vhost.bandcheck.limit_kbps"       Int       "1000"     none  restart Live "1-4" built
         "What a test may take in each direction, kbps";
+    "vhost.token"                      Block     "-"        none  reload  Live "-" built
+        "Who may play or publish, by signed URL or JSON Web Token" "SRS has no such block";
+    "vhost.token.enabled"              Flag      "off"      none  reload  Live "-" built
+        "Refuse clients without a valid token";
+    "vhost.token.need"                 List      "play publish" none  reload  Live "-" built
+        "What a token is needed for" "play, publish or both";
+    "vhost.token.key"                  List      "-"        none  reload  Live "-" built
+        "Shared keys, of which any may have signed" "16 characters at least; of URLs and of HS256 tokens" ["the-key-of-this-year the-key-of-last-year"];
+    "vhost.token.key_file"             List      "-"        none  reload  Live "-" built
+        "Files with shared keys, one a line" "read at each reload" ["./conf/token.key"];
+    "vhost.token.public_key_file"      List      "-"        none  reload  Live "-" built
+        "Public keys of RS256 and ES256 tokens, one PEM file each" "read at each reload" ["./conf/token.pem"];
+    "vhost.token.clock_skew"           Seconds   "5"        none  reload  Live "-" built
+        "What the clock of whoever signs may differ";
+    "vhost.token.bind_ip"              Flag      "off"      none  reload  Live "-" built
+        "Refuse tokens that do not name the address of the client";
     "vhost.refer_play"                 List      "-"        none  reload  Deprecated "1-2" built
         "Old name of refer.play" "transformed; turns refer.enabled on";
     "vhost.refer_publish"              List      "-"        none  reload  Deprecated "1-2" built

@@ -3,11 +3,11 @@
 use std::rc::Rc;
 
 use super::enter;
-use crate::app::config::section::security::Action;
 use crate::app::config::section::vhost::Vhost;
 use crate::app::hooks::{Caller, Details, Event, Subject};
 use crate::app::http::exchange::Exchange;
-use crate::app::{security, stat};
+use crate::app::http::tickets;
+use crate::app::{access, stat};
 use crate::kernel::error::{self, Error};
 use crate::protocol::http::status::Status;
 use crate::protocol::rtmp::url::StreamUrl;
@@ -19,12 +19,23 @@ pub struct Admission {
     subject: Subject,
 }
 
-/// Checks the address of a client that wants to play a stream of this vhost. Logs a refusal.
+/// Checks a client that wants to play: its page, its address, its token. Logs a refusal.
 ///
 /// # Errors
 /// What to answer.
-pub fn admit(exchange: &Exchange<'_, '_>, vhost: &Vhost) -> Result<(), Status> {
-    security::check(&vhost.security, Action::Play, exchange.client).map_err(|error| refusal(&error))
+pub fn admit(exchange: &Exchange<'_, '_>, subject: &Subject) -> Result<(), Status> {
+    access::admit_all(tickets::visitor(exchange, subject)).map_err(|error| refusal(&error))
+}
+
+/// The client of a request, which wants this stream.
+pub fn subject(exchange: &Exchange<'_, '_>, vhost: &Rc<Vhost>, url: StreamUrl) -> Subject {
+    Subject {
+        url,
+        ip: exchange.client,
+        page_url: exchange.request.headers.get("Referer").unwrap_or_default().to_owned(),
+        swf_url: String::new(),
+        vhost: vhost.clone(),
+    }
 }
 
 fn refusal(error: &Error) -> Status {
@@ -33,20 +44,15 @@ fn refusal(error: &Error) -> Status {
 }
 
 impl Admission {
-    /// Enters a player into the statistics and asks whether it may play. Logs a refusal. Yields.
+    /// Checks a player, enters it into the statistics and asks whether it may play. Logs a refusal. Yields.
     ///
     /// # Errors
     /// What to answer.
     pub fn ask(exchange: &Exchange<'_, '_>, vhost: &Rc<Vhost>, url: &StreamUrl) -> Result<Self, Status> {
+        let subject = subject(exchange, vhost, url.clone());
+        admit(exchange, &subject)?;
         let entry = enter(exchange, url);
         let caller = Caller::new(exchange.server);
-        let subject = Subject {
-            url: url.clone(),
-            ip: exchange.client,
-            page_url: exchange.request.headers.get("Referer").unwrap_or_default().to_owned(),
-            swf_url: String::new(),
-            vhost: vhost.clone(),
-        };
         if let Err(error) = caller.ask(Event::Play, &subject) {
             entry.fail();
             return Err(refusal(&error));

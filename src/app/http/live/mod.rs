@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use self::admission::Admission;
-pub use self::admission::admit;
+pub use self::admission::{admit, subject};
 use self::feed::Feed;
 use self::player::Player;
 use super::exchange::Exchange;
@@ -111,8 +111,7 @@ fn head(format: Format) -> ResponseHead {
 }
 
 fn play(exchange: &mut Exchange<'_, '_>, vhost: &Rc<Vhost>, url: &StreamUrl, format: Format) -> Result<()> {
-    let admitted = admit(exchange, vhost).and_then(|()| Admission::ask(exchange, vhost, url));
-    let admission = match admitted {
+    let admission = match Admission::ask(exchange, vhost, url) {
         Ok(admission) => admission,
         Err(status) => {
             exchange.close_afterwards();

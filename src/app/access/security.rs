@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::config::section::security::{Action, Security};
+use crate::app::config::section::security::{Action, Security};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::error_code::ErrorCode;
 
