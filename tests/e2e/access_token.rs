@@ -55,6 +55,7 @@ impl Site {
         format!("expires={expires}&sign={sign}")
     }
 
+    #[cfg(feature = "jwt")]
     fn token(&self, claims: &str) -> String {
         let claims = format!("{{\"exp\":{},{claims}}}", unix_now() + 60);
         self.shell(&format!(
