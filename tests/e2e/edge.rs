@@ -9,6 +9,7 @@ use crate::support::clients::Ffmpeg;
 use crate::support::flv::{self, assert_same_media};
 use crate::support::media::Sample;
 use crate::support::nginx::Nginx;
+use crate::support::port::Port;
 use crate::support::program::Program;
 use crate::support::rtmp::Rtmp;
 use crate::support::server::{Server, Setup};
@@ -204,4 +205,33 @@ fn three_levels() {
     let middle = edge(&[origin.port()], "");
     let outer = edge(&[middle.server.port()], "");
     assert_plays_sample(outer.server.port());
+}
+
+#[test]
+fn origins_of_a_cluster_send_players_to_each_other() {
+    let ports = [Port::free(), Port::free()];
+    let origins = [(0, 1), (1, 0)].map(|(own, other): (usize, usize)| {
+        let [own, other] = [own, other].map(|index| ports[index].number());
+        Setup::default()
+            .globals(&format!("http_api {{ enabled on; listen 127.0.0.1:{own}; }}\n"))
+            .vhost(&format!(
+                "cluster {{ origin_cluster on; coworkers 127.0.0.1:1 127.0.0.1:{other}; }}"
+            ))
+            .start()
+    });
+    let _publisher = publish(origins[0].folder(), &origins[0].url("s"));
+    origins[0].wait_for_line(&["start publish"]);
+    let play = |stream: &str| {
+        let session = Rtmp::connect(origins[1].port(), "live").expect("connect");
+        session.play(stream).and_then(|mut player| player.wait_for_media())
+    };
+    play("s").expect_err("a redirect");
+    let there = format!("rtmp://127.0.0.1:{}/live", origins[0].port());
+    origins[1].wait_for_line(&["ret=2997", &there]);
+    play("none").expect_err("nobody has it");
+    origins[1].wait_for_line(&["ret=3092"]);
+    assert_plays_sample(origins[0].port());
+    let edge = edge(&[origins[1].port()], "");
+    assert_plays_sample(edge.server.port());
+    assert!(edge.server.log().contains("the origin sends"));
 }

@@ -1,8 +1,10 @@
-//! The edge: a vhost whose streams are other servers' (`cluster { mode remote; }`). See `docs/edge.md`.
+//! Clusters: the edge, a vhost whose streams are other servers' (`cluster { mode remote; }`), and origins that send players
+//! to each other (`origin_cluster on`). See `docs/edge.md`.
 //!
 //! A stream is played from an origin once, however many play it here, and only while somebody does. What is published here
 //! goes to an origin, each publisher over a connection of its own, and comes back to those who play it.
 
+pub mod coworkers;
 mod origin;
 mod pull;
 mod traverse;

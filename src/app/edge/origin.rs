@@ -75,6 +75,8 @@ mod tests {
             token_traverse: false,
             vhost: vhost.to_owned(),
             debug_srs_upnode: true,
+            origin_cluster: false,
+            coworkers: Vec::new(),
         }
     }
 

@@ -20,14 +20,18 @@ use crate::core::clock::Moment;
 use crate::core::coroutine;
 use crate::core::id::ContextId;
 use crate::core::sync::Condition;
-use crate::kernel::error::Result;
+use crate::kernel::error::{Error, Result};
+use crate::kernel::error_code::ErrorCode;
 use crate::kernel::frame::Frame;
+use crate::kernel::log::printable;
 use crate::protocol::rtmp::url::StreamUrl;
 
 /// How long an origin may take to connect, for the dialogue, and be silent.
 const ORIGIN: Duration = Duration::from_secs(5);
 /// The pause when all origins have failed.
 const RETRY: Duration = Duration::from_secs(3);
+/// Origins of a cluster send us on; one that does it over and over goes round in circles.
+const REDIRECTS: u32 = 3;
 /// How often a pull looks whether anybody still plays.
 const LOOK: Duration = Duration::from_millis(500);
 /// For so long without media players wait for another origin; then the stream is over.
@@ -107,15 +111,25 @@ impl Pull {
         };
         let mut puller = Puller::open(&url, approach)?;
         log::info!("edge: {} is played from {}", self.url.stream_url(), puller.place());
-        let (mut frames, mut progress) = (Vec::new(), Progress::new());
+        let (mut frames, mut progress, mut redirects) = (Vec::new(), Progress::new(), REDIRECTS);
         let interval = server.config().pithy_print;
         while self.is_wanted() && !server.is_quitting() {
             let pulled = puller.take(&mut frames, Moment::after(LOOK))?;
             if !frames.is_empty() {
                 self.hand_over(server, feed, &mut frames)?;
             }
-            if pulled == Pulled::Ended {
-                return Ok(());
+            match pulled {
+                Pulled::Live => {}
+                Pulled::Ended => return Ok(()),
+                Pulled::Elsewhere(url) if redirects > 0 => {
+                    redirects -= 1;
+                    puller = Puller::open(&url, approach)?;
+                    log::info!("edge: the origin sends {} to {}", self.url.stream_url(), puller.place());
+                }
+                Pulled::Elsewhere(url) => {
+                    let text = format!("{} redirects once more, to {}", puller.place(), printable(&url));
+                    return Err(Error::new(ErrorCode::RtmpRedirect, text));
+                }
             }
             feed.end_after(HOLD);
             if server.edges.turn.take(interval) {

@@ -70,7 +70,9 @@ fn log_end(error: &Error) {
         | ErrorCode::StreamBusy
         | ErrorCode::NoVhost
         | ErrorCode::BandwidthKey
-        | ErrorCode::BandwidthDenied => {
+        | ErrorCode::BandwidthDenied
+        | ErrorCode::RtmpRedirect
+        | ErrorCode::OriginClusterRedirect => {
             log::warn!("server disconnect. ret={number}, {}", error.summary());
         }
         _ => log::error!("serve error {error}"),

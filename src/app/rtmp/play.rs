@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::request::Request;
 use super::socket::Socket;
 use crate::app::config::section::security::Action;
+use crate::app::edge::coworkers;
 use crate::app::hooks::Event;
 use crate::app::pithy::{Progress, Turn};
 use crate::app::source::{Delivery, MergedWrite, Source};
@@ -19,10 +20,14 @@ use crate::protocol::rtmp::server::{PlayEvent, Server as Session};
 /// How often a player looks whether it is its turn to print.
 const LOOK: Duration = Duration::from_secs(5);
 
+/// How long a client may take to say that it goes to another server.
+const REDIRECT_ANSWER: Duration = Duration::from_secs(3);
+
 /// Plays until the client leaves, closes the stream, or has had as much as it asked for. Yields.
 ///
 /// # Errors
-/// The session's and the socket's; [`ErrorCode::DurationExceed`] when the client has had what it asked for.
+/// The session's and the socket's; [`ErrorCode::DurationExceed`] when the client has had what it asked for;
+/// [`ErrorCode::RtmpRedirect`] when it was sent to another server, and those of [`coworkers::find`].
 pub(super) fn serve(
     session: &mut Session<Socket>,
     stream: &Rc<Stream>,
@@ -35,9 +40,26 @@ pub(super) fn serve(
     session.start_play().wrap("start play")?;
     request.ask(Event::Play)?;
     let admitted = request.admit(Action::Play);
-    let ended = admitted.and_then(|()| send(session, stream, request, source, duration_ms, turn, interval));
+    let ended = admitted.and_then(|()| {
+        let cluster = &request.vhost.cluster;
+        match cluster.origin_cluster && !cluster.is_remote && source.publisher().is_none() {
+            true => send_on(session, stream, request),
+            false => send(session, stream, request, source, duration_ms, turn, interval),
+        }
+    });
     request.tell(Event::Stop);
     ended
+}
+
+/// Tells the player which origin of the cluster has the stream. It always ends with an error: the client goes there.
+fn send_on(session: &mut Session<Socket>, stream: &Stream, request: &Request) -> Result<()> {
+    let redirect = coworkers::find(&request.server, &request.vhost, &request.subject.url)?;
+    session.redirect(&redirect)?;
+    stream.set_read_timeout(Some(REDIRECT_ANSWER));
+    // Most just leave.
+    let follows = session.read_redirect_answer().unwrap_or(false);
+    let text = format!("the stream is at {}, follows={}", redirect.tc_url, u8::from(follows));
+    Err(Error::new(ErrorCode::RtmpRedirect, text))
 }
 
 fn send(

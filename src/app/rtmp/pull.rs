@@ -11,7 +11,7 @@ use crate::kernel::error::{Error, IoWrap, Result, Wrap};
 use crate::kernel::error_code::ErrorCode;
 use crate::kernel::frame::Frame;
 use crate::protocol::rtmp::client::Client;
-use crate::protocol::rtmp::message::{Level, StatusCode};
+use crate::protocol::rtmp::message::{Level, Status, StatusCode};
 
 /// Messages taken in one go, so that others run in between.
 const BATCH: usize = 64;
@@ -24,12 +24,14 @@ pub struct Puller {
 }
 
 /// What a look brought.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Pulled {
     /// The stream goes on.
     Live,
     /// Its publisher has left that server.
     Ended,
+    /// It is at another server: its URL there.
+    Elsewhere(String),
 }
 
 impl Puller {
@@ -77,6 +79,13 @@ impl Puller {
             match Client::<Line>::status_of(&message).unwrap_or_default() {
                 None => intake::take(message, &mut sink)?,
                 Some(status) if status.code == StatusCode::PlayUnpublishNotify => return Ok(Pulled::Ended),
+                Some(Status {
+                    redirect: Some(redirect),
+                    ..
+                }) => {
+                    let whole = || format!("{}/{}", redirect.tc_url, self.session.name);
+                    return Ok(Pulled::Elsewhere(redirect.url.clone().unwrap_or_else(whole)));
+                }
                 Some(status) if status.level == Level::Error => {
                     let text = format!("{} ends the stream: {}", self.session.place, status.code.as_str());
                     return Err(Error::new(ErrorCode::RtmpConnect, text));

@@ -15,6 +15,10 @@ pub struct Cluster {
     pub vhost: String,
     /// Whether origins are told which client a connection is for.
     pub debug_srs_upnode: bool,
+    /// Whether players of streams that are not here are sent to a coworker that has them.
+    pub origin_cluster: bool,
+    /// The other origins' APIs, `host:port`.
+    pub coworkers: Vec<String>,
 }
 
 impl Cluster {
@@ -25,6 +29,8 @@ impl Cluster {
             token_traverse: cluster.flag("token_traverse"),
             vhost: cluster.text("vhost"),
             debug_srs_upnode: cluster.flag("debug_srs_upnode"),
+            origin_cluster: cluster.flag("origin_cluster"),
+            coworkers: cluster.texts("coworkers"),
         }
     }
 }

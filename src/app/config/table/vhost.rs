@@ -27,9 +27,9 @@ rows! {
         "Vhost used towards origin" "[vhost] is replaced";
     "vhost.cluster.debug_srs_upnode"   Flag      "on"       none  reload  Live "3+" built
         "Send own identity args to origin";
-    "vhost.cluster.origin_cluster"     Flag      "off"      none  reload  Live "3+" unbuilt
+    "vhost.cluster.origin_cluster"     Flag      "off"      none  reload  Live "3+" built
         "Redirect players to peer with stream";
-    "vhost.cluster.coworkers"          List      "-"        none  reload  Live "3+" unbuilt
+    "vhost.cluster.coworkers"          List      "-"        none  reload  Live "3+" built
         "API endpoints of origin peers" "host:port" ["127.0.0.1:9091 127.0.0.1:9092"];
     "vhost.cluster.protocol"           Text      "rtmp"     none  reload  Live "5+" unbuilt
         "Edge pull protocol" "rtmp flv flvs; new pulls";
