@@ -19,12 +19,7 @@ fn subject(block: &str, page_url: &str, stream: &str) -> Subject {
         path: Some("a.conf".into()),
         env_only: false,
         env: &|_| None,
-        host: Host {
-            open_files: 65_536,
-            addresses: 1,
-            in_docker: false,
-            looks_for_programs: false,
-        },
+        host: Host::TEST,
         read_file: &|path| match path.to_str() {
             Some("a.conf") => Ok(text.as_bytes().to_vec()),
             Some("token.key") => Ok(b"\n  the-key-of-this-year \r\nthe-key-of-last-year\n".to_vec()),

@@ -21,6 +21,15 @@ pub struct Host {
 }
 
 impl Host {
+    /// A machine for tests, where no program is looked for.
+    #[cfg(test)]
+    pub const TEST: Host = Host {
+        open_files: 65_536,
+        addresses: 2,
+        in_docker: false,
+        looks_for_programs: false,
+    };
+
     /// Asks the operating system; what it does not tell does not refuse a configuration.
     pub fn detect() -> Self {
         Host {

@@ -73,6 +73,21 @@ pub struct Loaded {
     pub path: Option<PathBuf>,
 }
 
+/// What a text is as a configuration, for tests; it is called `a.conf`.
+#[cfg(test)]
+pub fn load_text(text: &str, host: Host) -> Result<Loaded, Fault> {
+    load(&LoadOptions {
+        path: Some("a.conf".into()),
+        env_only: false,
+        env: &|_| None,
+        host,
+        read_file: &|path| match path.to_str() {
+            Some("a.conf") => Ok(text.as_bytes().to_vec()),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        },
+    })
+}
+
 /// Reads a file as a configuration: all of it, but not without bound.
 pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
@@ -149,12 +164,7 @@ mod tests {
     use super::super::section::play::TimeJitter;
     use super::*;
 
-    const HOST: Host = Host {
-        open_files: 65_536,
-        addresses: 2,
-        in_docker: false,
-        looks_for_programs: false,
-    };
+    const HOST: Host = Host::TEST;
 
     fn load_with(text: &str, vars: &[(&str, &str)], env_only: bool) -> Result<Loaded, Fault> {
         let env = |name: &str| {
@@ -329,7 +339,6 @@ mod tests {
                 env: &|_| None,
                 host: Host {
                     in_docker: true,
-                    looks_for_programs: false,
                     ..HOST
                 },
                 read_file: read,

@@ -34,6 +34,8 @@ use std::time::Duration;
 use self::diagnostic::Fault;
 pub use self::endpoint::Endpoint;
 pub use self::host::Host;
+#[cfg(test)]
+pub use self::load::load_text;
 pub use self::load::{LoadOptions, Loaded, read_file};
 pub use self::network::Network;
 pub use self::origin::Origin;

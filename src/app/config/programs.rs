@@ -87,25 +87,15 @@ impl Linter<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use crate::app::config::{Config, Host, LoadOptions};
+    use crate::app::config::{Host, load_text};
 
     fn warnings(vhost: &str) -> Vec<String> {
         let text = format!("listen 1935;\nvhost __defaultVhost__ {{\n{vhost}\n}}\n");
-        let options = LoadOptions {
-            path: Some("a.conf".into()),
-            env_only: false,
-            env: &|_| None,
-            host: Host {
-                open_files: 65_536,
-                addresses: 1,
-                in_docker: false,
-                looks_for_programs: true,
-            },
-            read_file: &move |_: &Path| Ok(text.clone().into_bytes()),
+        let host = Host {
+            looks_for_programs: true,
+            ..Host::TEST
         };
-        let loaded = Config::load(&options).unwrap();
+        let loaded = load_text(&text, host).unwrap();
         loaded.warnings.iter().map(ToString::to_string).collect()
     }
 

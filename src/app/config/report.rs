@@ -64,12 +64,7 @@ mod tests {
             path: Some("a.conf".into()),
             env_only: false,
             env: &|_| None,
-            host: Host {
-                open_files: 65_536,
-                addresses: 1,
-                in_docker: false,
-                looks_for_programs: false,
-            },
+            host: Host::TEST,
             read_file: &read,
         })
     }

@@ -281,27 +281,12 @@ fn file_name(parts: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
-    use crate::app::config::{Host, LoadOptions};
+    use crate::app::config::{Host, load_text};
 
     /// The configuration of a text.
     pub fn config(text: &str) -> Rc<Config> {
-        let bytes = text.as_bytes().to_vec();
-        let options = LoadOptions {
-            path: Some("a.conf".into()),
-            env_only: false,
-            env: &|_| None,
-            host: Host {
-                open_files: 65_536,
-                addresses: 1,
-                in_docker: false,
-                looks_for_programs: false,
-            },
-            read_file: &move |_: &Path| Ok(bytes.clone()),
-        };
-        Config::load(&options).unwrap().config
+        load_text(text, Host::TEST).unwrap().config
     }
 
     #[test]

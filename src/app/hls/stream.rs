@@ -350,20 +350,14 @@ impl Lasting for Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::config::{Config, Host, LoadOptions};
+    use crate::app::config::{Host, load_text};
     use crate::core::runtime::run;
 
-    const CONFIG: &[u8] = b"listen 1935; vhost v { hls { enabled on; hls_low_latency on; hls_path PATH; } }";
+    const CONFIG: &str = "listen 1935; vhost v { hls { enabled on; hls_low_latency on; hls_path PATH; } }";
 
     fn stream(folder: &std::path::Path) -> (Rc<Stream>, Shelf) {
-        let text = String::from_utf8_lossy(CONFIG).replace("PATH", &folder.display().to_string());
-        let loaded = Config::load(&LoadOptions {
-            path: Some("srs.conf".into()),
-            env_only: false,
-            env: &|_| None,
-            host: Host::detect(),
-            read_file: &|_| Ok(text.clone().into_bytes()),
-        });
+        let text = CONFIG.replace("PATH", &folder.display().to_string());
+        let loaded = load_text(&text, Host::TEST);
         let vhost = loaded.unwrap().config.vhost("v").unwrap();
         let mut url = StreamUrl::parse("rtmp://h/live", "s").unwrap();
         url.vhost = "v".into();
