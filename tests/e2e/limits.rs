@@ -10,12 +10,31 @@ use crate::support::rtmp::{Rtmp, closes_within};
 use crate::support::server::{Server, Setup};
 use crate::support::wait::wait_for;
 
-fn start(media: &Port, globals: &str) -> Server {
+/// The ports of live streams over HTTP and of metrics.
+struct Ports {
+    media: Port,
+    metrics: Port,
+}
+
+impl Ports {
+    fn free() -> Self {
+        Ports {
+            media: Port::free(),
+            metrics: Port::free(),
+        }
+    }
+
+    fn number(&self) -> u16 {
+        self.media.number()
+    }
+}
+
+fn start(media: &Ports, globals: &str) -> Server {
     let server = Setup::default()
         .globals(&format!(
             "http_server {{ enabled on; listen 127.0.0.1:{}; dir ./html; }}\nexporter {{ enabled on; listen 127.0.0.1:{}; }}\n{globals}",
             media.number(),
-            media.number() + 10_000
+            media.metrics.number()
         ))
         .vhost("http_remux { enabled on; }")
         .start();
@@ -23,9 +42,9 @@ fn start(media: &Port, globals: &str) -> Server {
     server
 }
 
-fn metric(media: &Port, server: &Server) -> u64 {
+fn metric(media: &Ports, server: &Server) -> u64 {
     let mut command = Command::new("curl");
-    command.args(["-sS", &format!("http://127.0.0.1:{}/metrics", media.number() + 10_000)]);
+    command.args(["-sS", &format!("http://127.0.0.1:{}/metrics", media.metrics.number())]);
     let page = run("curl", server.folder(), 10, &mut command).ok().output;
     let value = page
         .lines()
@@ -35,7 +54,7 @@ fn metric(media: &Port, server: &Server) -> u64 {
         .unwrap_or_else(|| panic!("the metric in {page}"))
 }
 
-fn curl(server: &Server, media: &Port, fields: &[&str]) -> Command {
+fn curl(server: &Server, media: &Ports, fields: &[&str]) -> Command {
     let mut command = Command::new("curl");
     command.args(["-sS", "-N", "-o", "played", "-w", "%{http_code}"]);
     for field in fields {
@@ -48,7 +67,7 @@ fn curl(server: &Server, media: &Port, fields: &[&str]) -> Command {
 
 #[test]
 fn an_address_has_so_many_connections_over_all_ports() {
-    let media = Port::free();
+    let media = Ports::free();
     let server = start(&media, "limits { connections_per_ip 3; }");
     let connect = |port| TcpStream::connect(("127.0.0.1", port)).expect("connect");
     let held: Vec<_> = [server.port(), server.port(), media.number()].map(connect).into();
@@ -64,7 +83,7 @@ fn an_address_has_so_many_connections_over_all_ports() {
 
 #[test]
 fn a_flood_is_logged_in_few_lines() {
-    let media = Port::free();
+    let media = Ports::free();
     let server = start(&media, "limits { new_connections_per_ip 5; }");
     for _ in 0..200 {
         let _ = TcpStream::connect(("127.0.0.1", server.port()));
@@ -82,7 +101,7 @@ fn a_flood_is_logged_in_few_lines() {
 
 #[test]
 fn exempt_addresses_are_not_counted_and_a_reload_changes_limits() {
-    let media = Port::free();
+    let media = Ports::free();
     let server = start(&media, "limits { connections_per_ip 1; exempt 127.0.0.0/8; }");
     let _held: Vec<_> = (0..4)
         .map(|_| Rtmp::connect(server.port(), "live").expect("connect"))
@@ -92,7 +111,7 @@ fn exempt_addresses_are_not_counted_and_a_reload_changes_limits() {
 
 #[test]
 fn behind_a_proxy_clients_are_counted_by_their_own_addresses() {
-    let media = Port::free();
+    let media = Ports::free();
     let server = start(&media, "trusted_proxies 127.0.0.1;\nlimits { connections_per_ip 1; }");
     let play = |client: &str| {
         let mut command = curl(&server, &media, &[&format!("X-Forwarded-For: {client}")]);

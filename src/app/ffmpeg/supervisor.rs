@@ -352,8 +352,8 @@ impl Watch {
     }
 }
 
-/// SIGTERM, a second one, and SIGKILL: FFmpeg that waits for its input overlooks the first one, and would leave a file
-/// without its end. The second one makes it drop what it has not written, so it comes late: a busy machine is slow.
+/// SIGTERM, a second one, and SIGKILL. FFmpeg writes the end of its file after the first one if it gets more media; one that
+/// waits for its input overlooks it, and leaves at the second one without writing what it has in its buffer.
 fn stop(child: Child, grace: Duration) -> io::Result<ExitStatus> {
     let patience = grace / 4;
     child.kill(Signal::SIGTERM)?;
