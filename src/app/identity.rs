@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::config::section::process::Process;
+use super::workers::seat::Seat;
 use crate::core::id::ContextId;
 
 /// The ids of this server.
@@ -15,6 +16,8 @@ pub struct Identity {
     pub service: String,
     /// The working folder, which relative paths begin at.
     pub folder: String,
+    /// Which worker of the server this process is, if it is one.
+    pub seat: Option<Seat>,
 }
 
 impl Identity {
@@ -25,9 +28,19 @@ impl Identity {
 
     /// A new start of the server with this id.
     pub fn of_server(server: String) -> Self {
+        Self::of_start(server, ContextId::generate().to_string(), None)
+    }
+
+    /// A worker, which has the ids of its server.
+    pub fn of_worker(seat: Seat) -> Self {
+        Self::of_start(seat.server.clone(), seat.service.clone(), Some(seat))
+    }
+
+    fn of_start(server: String, service: String, seat: Option<Seat>) -> Self {
         Identity {
             server,
-            service: ContextId::generate().to_string(),
+            service,
+            seat,
             folder: std::env::current_dir().map_or_else(|_| ".".into(), |folder| folder.display().to_string()),
         }
     }

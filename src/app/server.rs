@@ -34,6 +34,7 @@ use super::rtmp::{self, Bandchecks};
 use super::source::SourceTable;
 use super::stat::{self, ReloadState, Statistics};
 use super::stream::Stream;
+use super::workers::Workers;
 use crate::core::clock::Moment;
 use crate::core::coroutine;
 use crate::core::id::ContextId;
@@ -95,6 +96,8 @@ pub struct Server {
     pub trust: Rc<Trust>,
     /// What players are let in with again for the files of a stream.
     pub tickets: Tickets,
+    /// The other processes of this server.
+    pub workers: Workers,
     /// The connections of each address.
     pub crowd: Rc<Crowd>,
     origin: RefCell<Origin>,
@@ -162,6 +165,11 @@ impl Server {
     /// What is wrong with the configuration.
     pub fn new(origin: Origin, identity: Identity) -> Result<Rc<Self>> {
         let config = origin.load().wrap("load configuration")?.config;
+        let workers = Workers::new(identity.seat.clone());
+        let secret = match &identity.seat {
+            Some(seat) => seat.secret,
+            None => secret()?,
+        };
         let stat = Statistics::new(config.stats.enabled);
         stat.host.count_disks(&config.stats.disk);
         Ok(Rc::new(Server {
@@ -172,7 +180,7 @@ impl Server {
             stat: Rc::new(stat),
             identity,
             casters: Casters::new(&config.casters),
-            children: Children::new(&config),
+            children: Children::new(&config, workers.is_first()),
             exporter: Exporter::new(config.exporter.clone()),
             config: RefCell::new(config),
             hooks: Hooks::default(),
@@ -185,7 +193,8 @@ impl Server {
             forwards: Forwards::default(),
             recordings: Recordings::default(),
             trust: Rc::default(),
-            tickets: Tickets::new(secret()?),
+            tickets: Tickets::new(secret),
+            workers,
             crowd: Rc::default(),
             origin: RefCell::new(origin),
             certificates: Certificates::default(),
@@ -221,7 +230,8 @@ impl Server {
     pub fn listen(self: &Rc<Self>) -> Result<()> {
         self.open_listeners().wrap("listen")?;
         exporter::open(self).wrap("listen")?;
-        caster::open(self).wrap("listen")
+        caster::open(self).wrap("listen")?;
+        self.workers.listen(self).wrap("listen")
     }
 
     /// Has a reload find the configuration below a folder that was made the root of the file system. Gives whether it is
@@ -240,7 +250,9 @@ impl Server {
     /// # Errors
     /// None is known.
     pub fn run(self: &Rc<Self>) -> Result<()> {
-        heartbeat::start(self);
+        if self.workers.is_first() {
+            heartbeat::start(self);
+        }
         let cleaner = self.clone();
         coroutine::spawn("clean up sources", move || cleaner.clean_up());
         let viewers = self.clone();
@@ -408,7 +420,7 @@ impl Server {
         };
         if guest.is_err() {
             // It is logged and counted.
-        } else if self.clients.len() >= limit {
+        } else if self.clients.len() + self.workers.clients_elsewhere() >= limit {
             let text = format!("{peer} is refused, max_connections {limit} are connected");
             log::warn!("{}", Error::new(ErrorCode::ConnectionsExceed, text).summary());
         } else {
@@ -515,7 +527,7 @@ impl Server {
 }
 
 /// What nobody else knows, until the server ends.
-fn secret() -> Result<[u8; 32]> {
+pub fn secret() -> Result<[u8; 32]> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret)
         .map_err(|cause| Error::new(ErrorCode::StInitialize, format!("make up a secret: {cause}")))?;

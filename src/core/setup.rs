@@ -40,6 +40,11 @@ pub fn raise_file_limit() -> io::Result<FileLimit> {
     })
 }
 
+/// How many processors this process may use, at least 1.
+pub fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 /// Makes `path` the process's working folder.
 ///
 /// # Errors

@@ -62,3 +62,4 @@ mod user;
 mod vhosts;
 mod vlc;
 mod wait_for_publisher;
+mod workers;

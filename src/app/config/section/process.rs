@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::app::config::host::Host;
 use crate::app::config::scope::Scope;
+use crate::core::limits::WORKERS;
+use crate::core::setup::processors;
 
 /// Settings of the process as a whole.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +21,8 @@ pub struct Process {
     pub user: Option<(String, Option<String>)>,
     /// `chroot`: the folder that becomes the root of the file system then.
     pub chroot: Option<PathBuf>,
+    /// `workers`: how many processes share the work, from 1.
+    pub workers: usize,
     /// `daemon`: whether it leaves the terminal; never in a container unless told so.
     pub daemon: bool,
     /// `asprocess`: whether it ends when its parent does.
@@ -46,6 +50,7 @@ impl Process {
             work_dir: root.text("work_dir").into(),
             user: read_user(root),
             chroot: root.given("chroot").map(|given| given.text.into()),
+            workers: read_workers(&root.text("workers")).unwrap_or(1),
             daemon: root.flag("daemon") && !(in_docker && root.flag("disable_daemon_for_docker")),
             asprocess: root.flag("asprocess"),
             in_docker,
@@ -55,6 +60,14 @@ impl Process {
             grace_final_wait: root.duration("grace_final_wait"),
             force_grace_quit: root.flag("force_grace_quit"),
         }
+    }
+}
+
+/// A number from 1, or `auto`; `None` for what is neither.
+pub(crate) fn read_workers(text: &str) -> Option<usize> {
+    match text {
+        "auto" => Some(processors().min(WORKERS)),
+        text => text.parse().ok().filter(|count| (1..=WORKERS).contains(count)),
     }
 }
 
