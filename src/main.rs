@@ -13,6 +13,7 @@ use srs_may::app::config::section::process::Process;
 use srs_may::app::config::{Loaded, Origin};
 use srs_may::app::identity::Identity;
 use srs_may::app::server::{Quit, Server, secret};
+use srs_may::app::workers::handover::{self, Succession};
 use srs_may::app::workers::master::{Master, Plan};
 use srs_may::app::workers::seat::Seat;
 use srs_may::core::account::{self, Account};
@@ -27,10 +28,11 @@ use srs_may::kernel::error::{Error, IoWrap, Result, Wrap};
 use srs_may::kernel::error_code::ErrorCode;
 use srs_may::kernel::log as tank;
 
-/// The signals that steer the server; SIGUSR2 is left alone and ends the process, as it does with SRS.
-const SIGNALS: [Signal; 5] = [
+/// The signals that steer the server. SIGUSR2 ends SRS; here it has another program take over.
+const SIGNALS: [Signal; 6] = [
     Signal::SIGHUP,
     Signal::SIGUSR1,
+    Signal::SIGUSR2,
     Signal::SIGTERM,
     Signal::SIGINT,
     Signal::SIGQUIT,
@@ -83,15 +85,19 @@ fn origin(arguments: &Arguments) -> Origin {
 
 fn run(arguments: &Arguments) -> Result<u8> {
     // The environment is read and changed, which no other thread may do meanwhile.
-    let inherited = inheritance::take().io_wrap(ErrorCode::ConfigInvalid, || "take over".into())?;
-    let seat = seat(&inherited)?;
+    let mut inherited = inheritance::take().io_wrap(ErrorCode::ConfigInvalid, || "take over".into())?;
+    let succession = Succession::of(&mut inherited);
+    let seat = match &succession {
+        None => seat(&inherited)?,
+        Some(_) => None,
+    };
+    let started = handover::Start::of_process();
     // Before the configuration is checked against it; where it is refused, the check says what that means.
     let _ = setup::raise_file_limit();
     log::info!("XCORE-{}", cli::SIGNATURE);
     let origin = origin(arguments);
     let loaded = origin.load().wrap("load configuration")?;
     let process = &loaded.config.process;
-    let folder = std::env::current_dir().unwrap_or_default();
     enter_work_dir(&process.work_dir)?;
     let account = account(process)?;
     open_log(&loaded, account.as_ref())?;
@@ -110,13 +116,15 @@ fn run(arguments: &Arguments) -> Result<u8> {
         ));
     }
     let blocked = signal::block(&SIGNALS).io_wrap(ErrorCode::PipeCreate, || "block signals".into())?;
-    if process.daemon && seat.is_none() {
+    // What takes over is nobody's foreground job already.
+    if process.daemon && seat.is_none() && succession.is_none() {
         setup::daemonize().io_wrap(ErrorCode::DaemonWaitPid, || "become a daemon".into())?;
     }
-    let _pid_file = match &seat {
-        None => Some(acquire_pid_file(process).wrap("run")?),
-        Some(_) => None,
+    let pid_file = match seat.is_none() && succession.is_none() {
+        true => Some(acquire_pid_file(process).wrap("run")?),
+        false => None,
     };
+    let pid_path = std::path::absolute(&process.pid).unwrap_or_else(|_| process.pid.clone());
     let identity = match seat {
         None => Identity::establish(process),
         Some(seat) => Identity::of_worker(seat),
@@ -136,8 +144,12 @@ fn run(arguments: &Arguments) -> Result<u8> {
             root: process.chroot.clone(),
         },
         line: inherited.line,
+        hands_over: !process.asprocess,
         workers: process.workers,
-        folder,
+        started,
+        succession,
+        pid_file,
+        pid_path,
         origin,
         identity,
         blocked,
@@ -275,8 +287,15 @@ struct Start {
     /// To the process that started this one.
     line: Option<OwnedFd>,
     workers: usize,
-    /// Where the server was started.
-    folder: PathBuf,
+    /// How the server was started.
+    started: handover::Start,
+    /// Whether another program may take over.
+    hands_over: bool,
+    /// What the server before this one has left.
+    succession: Option<Succession>,
+    /// Held by the process that the user sees.
+    pid_file: Option<PidFile>,
+    pid_path: PathBuf,
 }
 
 impl Start {
@@ -289,8 +308,19 @@ impl Start {
         server.listen()?;
         self.rights.give_up(&server)?;
         log::info!("signal installed, reload=1, reopen=10, fast_quit=15, grace_quit=3");
-        let steered = server.clone();
-        coroutine::spawn("signals", move || steer(&steered, &signals));
+        // Inherited sockets that this configuration has no use for.
+        drop(inheritance::take_rest());
+        let pid_file = match self.succession {
+            Some(succession) => succession.complete(self.pid_path)?,
+            None => self.pid_file,
+        };
+        let steering = Steering {
+            server: server.clone(),
+            started: self.started,
+            hands_over: self.hands_over,
+            pid_file,
+        };
+        coroutine::spawn("signals", move || steering.steer(&signals));
         if let Some(parent) = self.follow {
             let following = server.clone();
             coroutine::spawn("asprocess", move || {
@@ -315,8 +345,9 @@ impl Start {
         };
         let master = Master::new(Plan {
             origin: self.origin,
-            arguments: std::env::args_os().skip(1).collect(),
-            folder: self.folder,
+            start: self.started,
+            pid_file: self.pid_file,
+            hands_over: self.hands_over,
             seat,
         });
         if let Some(parent) = self.follow {
@@ -327,14 +358,33 @@ impl Start {
             });
         }
         master.start()?;
+        if let Some(succession) = self.succession {
+            master.hold(succession.complete(self.pid_path)?);
+        }
         master.serve(signals);
         Ok(())
     }
 }
 
-fn steer(server: &Rc<Server>, signals: &Signals) {
-    while let Ok(signal) = signals.recv() {
-        log::info!("signal {signal}");
+/// What signals do to a server.
+struct Steering {
+    server: Rc<Server>,
+    started: handover::Start,
+    hands_over: bool,
+    /// Locked as long as this process is the server.
+    pid_file: Option<PidFile>,
+}
+
+impl Steering {
+    fn steer(mut self, signals: &Signals) {
+        while let Ok(signal) = signals.recv() {
+            log::info!("signal {signal}");
+            self.heed(signal);
+        }
+    }
+
+    fn heed(&mut self, signal: Signal) {
+        let server = self.server.clone();
         match signal {
             Signal::SIGHUP => {
                 if let Err(error) = server.reload() {
@@ -345,10 +395,23 @@ fn steer(server: &Rc<Server>, signals: &Signals) {
                 tank::reopen();
                 log::info!("log file reopened");
             }
+            // The master's word: it has handed over.
+            Signal::SIGUSR2 if server.workers.are_several() => server.retire(),
+            Signal::SIGUSR2 => match self.hand_over() {
+                Ok(()) => server.retire(),
+                Err(error) => log::error!("hand-over failed, this server goes on: {error}"),
+            },
             Signal::SIGTERM if server.config().process.force_grace_quit => server.quit(Quit::Graceful),
             Signal::SIGQUIT => server.quit(Quit::Graceful),
             _ => server.quit(Quit::Fast),
         }
+    }
+
+    fn hand_over(&mut self) -> Result<()> {
+        handover::refuse_hand_over(self.hands_over, self.server.is_quitting())?;
+        let sockets = inheritance::open_sockets();
+        let sockets = sockets.io_wrap(ErrorCode::SocketBind, || "duplicate the listening sockets".into())?;
+        handover::hand_over(&self.started, sockets, &mut self.pid_file).map(drop)
     }
 }
 

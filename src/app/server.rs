@@ -106,6 +106,8 @@ pub struct Server {
     /// For RTMP, by whether TLS is spoken, and where.
     listeners: RefCell<HashMap<(bool, SocketAddr), Listener>>,
     quit: Cell<Option<Quit>>,
+    /// Another program has the listeners.
+    is_retired: Cell<bool>,
     quit_changed: Condition,
 }
 
@@ -171,6 +173,7 @@ impl Server {
             None => secret()?,
         };
         let stat = Statistics::new(config.stats.enabled);
+        let stat = stat.with_ids_of(identity.seat.as_ref().map(|seat| seat.service.as_str()));
         stat.host.count_disks(&config.stats.disk);
         Ok(Rc::new(Server {
             sources: SourceTable::default(),
@@ -200,6 +203,7 @@ impl Server {
             certificates: Certificates::default(),
             listeners: RefCell::default(),
             quit: Cell::new(None),
+            is_retired: Cell::new(false),
             quit_changed: Condition::new(),
         }))
     }
@@ -294,8 +298,11 @@ impl Server {
             );
         }
         self.hls.sessions.end_all();
-        self.hls.dispose_all();
-        self.dash.dispose_all();
+        if !self.is_retired.get() {
+            // Else they are the next program's.
+            self.hls.dispose_all();
+            self.dash.dispose_all();
+        }
         if !self.hooks.wait_told(Moment::after(LAST_CALLS)) {
             log::warn!("some callback servers are not told of the end, it took more than {LAST_CALLS:?}");
         }
@@ -309,6 +316,12 @@ impl Server {
         }
     }
 
+    /// Ends as gracefully as can be, but listens no more at once: the next program does.
+    pub fn retire(&self) {
+        self.is_retired.set(true);
+        self.quit(Quit::Graceful);
+    }
+
     /// Whether the server ends soon, so that clients should not be kept.
     pub fn is_quitting(&self) -> bool {
         self.quit.get().is_some()
@@ -317,9 +330,11 @@ impl Server {
     fn clean_up(&self) {
         loop {
             coroutine::sleep(CLEANUP);
-            self.hls.dispose_idle();
-            self.dash.dispose_idle();
-            self.hds.forget_idle();
+            if !self.is_retired.get() {
+                self.hls.dispose_idle();
+                self.dash.dispose_idle();
+                self.hds.forget_idle();
+            }
             let removed = self.sources.remove_idle();
             if removed > 0 {
                 log::debug!("removed {removed} idle sources, {} are left", self.sources.len());
@@ -329,8 +344,12 @@ impl Server {
 
     fn quit_gracefully(&self) {
         let process = self.config().process.clone();
-        log::info!("graceful quit, listeners close in {:?}", process.grace_start_wait);
-        self.sleep_unless_fast(process.grace_start_wait);
+        let wait = match self.is_retired.get() {
+            true => Duration::ZERO,
+            false => process.grace_start_wait,
+        };
+        log::info!("graceful quit, listeners close in {wait:?}");
+        self.sleep_unless_fast(wait);
         self.close_listeners();
         self.children.stop_ingests();
         let mut looks = 0u32;

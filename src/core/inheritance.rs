@@ -20,6 +20,8 @@ use super::process::Command;
 const SOCKETS: &str = "SRS_MAY_SOCKETS";
 /// A line to the process that started this one.
 const LINE: &str = "SRS_MAY_LINE";
+/// The pid file, open.
+const PID_FILE: &str = "SRS_MAY_PID_FILE";
 /// Who this process is among those of its server.
 const ROLE: &str = "SRS_MAY_ROLE";
 
@@ -35,6 +37,8 @@ thread_local! {
 pub struct Inheritance {
     /// A connected Unix socket.
     pub line: Option<OwnedFd>,
+    /// The pid file, which the process that started this one has locked.
+    pub pid_file: Option<OwnedFd>,
     /// Who this process is; the two agree on what that means.
     pub role: Option<String>,
 }
@@ -52,12 +56,13 @@ pub fn take() -> io::Result<Inheritance> {
     }
     lock().extend(sockets);
     let line = variable(LINE).map(|number| adopt(LINE, &number)).transpose()?;
+    let pid_file = variable(PID_FILE).map(|number| adopt(PID_FILE, &number)).transpose()?;
     let role = variable(ROLE);
-    for name in [SOCKETS, LINE, ROLE] {
+    for name in [SOCKETS, LINE, PID_FILE, ROLE] {
         // SAFETY: by contract there is no other thread yet that could read the environment.
         unsafe { std::env::remove_var(name) };
     }
-    Ok(Inheritance { line, role })
+    Ok(Inheritance { line, pid_file, role })
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -175,6 +180,8 @@ pub struct Bequest {
     pub sockets: Vec<Arc<OwnedFd>>,
     /// The other end of a line to it.
     pub line: Option<Arc<OwnedFd>>,
+    /// The pid file.
+    pub pid_file: Option<Arc<OwnedFd>>,
     /// Who it is.
     pub role: Option<String>,
 }
@@ -191,10 +198,13 @@ impl Bequest {
         if let Some(line) = &self.line {
             command = command.variable(LINE, line.as_raw_fd().to_string());
         }
+        if let Some(pid_file) = &self.pid_file {
+            command = command.variable(PID_FILE, pid_file.as_raw_fd().to_string());
+        }
         if let Some(role) = self.role {
             command = command.variable(ROLE, OsString::from(role));
         }
-        command.keep(self.sockets.into_iter().chain(self.line))
+        command.keep(self.sockets.into_iter().chain(self.line).chain(self.pid_file))
     }
 }
 

@@ -117,6 +117,8 @@ pub const HOOK_NOTICES: usize = 4096;
 pub const PASSED_DESCRIPTORS: usize = 253;
 /// A line that one worker tells another, bytes: the longest name of a stream, and a mark.
 pub const WORKER_LINE_BYTES: usize = RTMP_COMMAND_BYTES + 16;
+/// What one worker tells another of itself in one answer, bytes.
+pub const WORKER_ANSWER_BYTES: usize = 64 << 20;
 /// Processes that share the work of one server.
 pub const WORKERS: usize = 256;
 /// Child processes at one time: FFmpeg for inputs and outputs, and commands, of which each publisher starts some.

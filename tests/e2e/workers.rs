@@ -30,7 +30,7 @@ pub fn wait_ready(server: &Server) {
 }
 
 /// The process numbers of the workers, by place.
-fn workers(server: &Server) -> Vec<u32> {
+pub fn workers(server: &Server) -> Vec<u32> {
     let log = server.log();
     let ready = |number: usize| {
         let line = log
@@ -42,7 +42,7 @@ fn workers(server: &Server) -> Vec<u32> {
 }
 
 /// The workers whose log lines hold these parts.
-fn tell(server: &Server, parts: &[&str]) -> BTreeSet<u32> {
+pub fn tell(server: &Server, parts: &[&str]) -> BTreeSet<u32> {
     let log = server.log();
     let lines = log.lines().filter(|line| parts.iter().all(|part| line.contains(part)));
     lines
@@ -50,7 +50,7 @@ fn tell(server: &Server, parts: &[&str]) -> BTreeSet<u32> {
         .collect()
 }
 
-fn play(server: &Server, stream: &str) -> Rtmp {
+pub fn play(server: &Server, stream: &str) -> Rtmp {
     Rtmp::connect(server.port(), "live")
         .and_then(|client| client.play(stream))
         .expect("play")

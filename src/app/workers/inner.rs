@@ -3,8 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
-use super::{peers, pull};
-use crate::app::http::{Exchange, conn};
+use super::{peers, pull, relay};
+use crate::app::exporter;
+use crate::app::http::{Exchange, Site, conn};
 use crate::app::server::Server;
 use crate::app::stream::Stream;
 use crate::core::coroutine;
@@ -49,13 +50,20 @@ pub fn spawn(server: &Rc<Server>, socket: TcpStream) {
 fn answer(exchange: &mut Exchange<'_, '_>) -> Result<()> {
     exchange.close_afterwards();
     let key = exchange.request.query.get("stream").unwrap_or_default();
-    match exchange.request.path.as_str() {
+    let path = exchange.request.path.clone();
+    match path.as_str() {
         STREAMS => peers::tell(exchange),
         PLAY => pull::serve(exchange, &key),
         PUBLISHED => {
             let is_here = exchange.server.workers.published.borrow().contains_key(&key);
             exchange.reply_status(if is_here { Status::OK } else { Status::NOT_FOUND })
         }
-        _ => exchange.reply_status(Status::NOT_FOUND),
+        _ => {
+            exchange.for_worker = true;
+            relay::speak_for_client(exchange);
+            let is_api = path.starts_with("/api/") || path == exporter::PATH;
+            let site = if is_api { Site::Api } else { Site::Media };
+            exchange.server.http.router(site).serve(exchange)
+        }
     }
 }

@@ -12,7 +12,7 @@ use crate::kernel::error::{Error, IoWrap, Result};
 use crate::kernel::error_code::ErrorCode;
 
 /// How long a worker may take to answer, or for each part of what it sends.
-const STEP: Duration = Duration::from_secs(10);
+pub const STEP: Duration = Duration::from_secs(10);
 /// What one read asks for, bytes.
 const READ_BYTES: usize = 64 << 10;
 
@@ -37,14 +37,15 @@ pub fn get(name: &str, target: &str) -> Result<Reply> {
     send(
         name,
         format!("GET {target} HTTP/1.0\r\nHost: worker\r\n\r\n").as_bytes(),
+        STEP,
     )
 }
 
-/// The same with a whole request. Yields.
+/// The same with a whole request, whose answer may take `patience` to begin and for each part. Yields.
 ///
 /// # Errors
 /// As [`get`].
-pub fn send(name: &str, request: &[u8]) -> Result<Reply> {
+pub fn send(name: &str, request: &[u8], patience: Duration) -> Result<Reply> {
     let socket = unix::connect(name).io_wrap(ErrorCode::SocketConnect, || format!("connect to worker @{name}"))?;
     let mut reply = Reply {
         stream: Rc::new(Stream::from(socket)),
@@ -54,7 +55,7 @@ pub fn send(name: &str, request: &[u8]) -> Result<Reply> {
         buffer: vec![0; READ_BYTES],
     };
     reply.stream.set_write_timeout(Some(STEP));
-    reply.stream.set_read_timeout(Some(STEP));
+    reply.stream.set_read_timeout(Some(patience));
     let written = reply.stream.write_all(request);
     written.io_wrap(ErrorCode::HttpResponseEof, || format!("ask worker @{name}"))?;
     reply.read_head()?;
@@ -70,6 +71,13 @@ pub fn ask(name: &str, target: &str) -> Result<u16> {
 }
 
 impl Reply {
+    /// The value of a field of the head.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        let fields = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        let mut same = fields.filter(|(found, _)| found.eq_ignore_ascii_case(name));
+        same.next().map(|(_, value)| value.trim())
+    }
+
     fn read_head(&mut self) -> Result<()> {
         const END: &[u8] = b"\r\n\r\n";
         let wrong = |text: &str| Error::new(ErrorCode::HttpResponseEof, format!("answer of a worker: {text}"));

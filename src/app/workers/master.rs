@@ -2,20 +2,20 @@
 //! signals on. It serves nobody itself.
 
 use std::cell::{Cell, RefCell};
-use std::ffi::OsString;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::READY;
+use super::handover::{Start, hand_over, refuse_hand_over};
 use super::seat::Seat;
+use super::{MASTER, READY, SOCKETS};
 use crate::app::config::Origin;
 use crate::core::clock::Moment;
 use crate::core::coroutine;
 use crate::core::inheritance::{self, Bequest};
 use crate::core::process::{Child, Command, Signal};
+use crate::core::setup::PidFile;
 use crate::core::signal::Signals;
 use crate::core::sync::Condition;
 use crate::core::tcp::TcpStream;
@@ -38,10 +38,12 @@ const FAST_QUIT: Duration = Duration::from_secs(30);
 pub struct Plan {
     /// The configuration, for the check before a reload.
     pub origin: Origin,
-    /// The arguments of the command line.
-    pub arguments: Vec<OsString>,
-    /// Where the server was started; the workers go to `work_dir` from there.
-    pub folder: PathBuf,
+    /// How the server was started.
+    pub start: Start,
+    /// The pid file, which the next program gets.
+    pub pid_file: Option<PidFile>,
+    /// Whether it may be handed over.
+    pub hands_over: bool,
     /// The seat of the first worker.
     pub seat: Seat,
 }
@@ -53,6 +55,7 @@ pub struct Master {
     /// Sockets for the workers' first start.
     inherited: RefCell<Vec<Vec<OwnedFd>>>,
     quits: Cell<bool>,
+    pid_file: RefCell<Option<PidFile>>,
     changed: Condition,
 }
 
@@ -70,11 +73,27 @@ struct Worker {
     line: TcpStream,
 }
 
+impl Worker {
+    /// What it listens on.
+    fn sockets(&self) -> Result<Vec<OwnedFd>> {
+        let what = || format!("ask worker pid={} for its sockets", self.child.id());
+        let deadline = Moment::after(MASTER);
+        let asked = self.line.write_all(&[SOCKETS]);
+        asked.io_wrap(ErrorCode::SocketWrite, what)?;
+        let (told, sockets) = unix::receive_descriptors(&self.line, deadline).io_wrap(ErrorCode::SocketRead, what)?;
+        match told {
+            Some(SOCKETS) => Ok(sockets),
+            _ => Err(Error::new(ErrorCode::SocketRead, format!("{}: it is gone", what()))),
+        }
+    }
+}
+
 impl Master {
     /// A master that has started nothing yet. It takes over the sockets that the process has inherited.
-    pub fn new(plan: Plan) -> Rc<Self> {
+    pub fn new(mut plan: Plan) -> Rc<Self> {
         let count = plan.seat.count;
         Rc::new(Master {
+            pid_file: RefCell::new(plan.pid_file.take()),
             plan,
             slots: (0..count).map(|_| Slot::default()).collect(),
             inherited: RefCell::new(inheritance::deal(inheritance::take_rest(), count)),
@@ -143,6 +162,11 @@ impl Master {
                 log::info!("log file reopened");
                 self.signal_all(signal);
             }
+            Signal::SIGUSR2 => {
+                if let Err(error) = self.hand_over() {
+                    log::error!("hand-over failed, this server goes on: {error}");
+                }
+            }
             signal => self.quit(signal),
         }
     }
@@ -152,7 +176,7 @@ impl Master {
         self.quits.set(true);
         self.changed.notify_all();
         self.signal_all(signal);
-        let is_fast = !matches!(signal, Signal::SIGQUIT) && !self.ends_gracefully();
+        let is_fast = !matches!(signal, Signal::SIGQUIT | Signal::SIGUSR2) && !self.ends_gracefully();
         if is_fast {
             let master = self.clone();
             coroutine::spawn("fast quit", move || {
@@ -161,6 +185,25 @@ impl Master {
                 master.signal_all(Signal::SIGKILL);
             });
         }
+    }
+
+    /// Takes the pid file from the server before this one.
+    pub fn hold(&self, pid_file: Option<PidFile>) {
+        self.pid_file.replace(pid_file);
+    }
+
+    fn hand_over(self: &Rc<Self>) -> Result<()> {
+        refuse_hand_over(self.plan.hands_over, self.quits.get())?;
+        let mut sockets = Vec::new();
+        for worker in self.slots.iter().filter_map(|slot| slot.worker.borrow().clone()) {
+            sockets.extend(worker.sockets()?);
+        }
+        let mut pid_file = self.pid_file.take();
+        let handed = hand_over(&self.plan.start, sockets, &mut pid_file);
+        self.pid_file.replace(pid_file);
+        handed?;
+        self.quit(Signal::SIGUSR2);
+        Ok(())
     }
 
     fn ends_gracefully(&self) -> bool {
@@ -228,11 +271,12 @@ impl Master {
         let bequest = Bequest {
             sockets: sockets.into_iter().map(Arc::new).collect(),
             line: Some(Arc::new(theirs)),
+            pid_file: None,
             role: Some(seat.to_text()),
         };
         let command = Command::new(PROGRAM)
-            .args(&self.plan.arguments)
-            .folder(&self.plan.folder)
+            .args(&self.plan.start.arguments)
+            .folder(&self.plan.start.folder)
             .own_streams()
             .end_with_us(Some(Signal::SIGTERM));
         let child = bequest.to(command).spawn();

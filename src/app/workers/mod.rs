@@ -5,12 +5,15 @@
 //! one with players for a stream of another pulls it from there, once ([`pull`]). Nobody is asked or told on behalf of a
 //! pull: it is no client.
 
+pub mod handover;
 mod inner;
 mod link;
 pub mod master;
 mod peers;
 mod pull;
+pub mod relay;
 pub mod seat;
+pub mod whole;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -27,6 +30,7 @@ use super::stream::Stream;
 use crate::core::clock::Moment;
 use crate::core::coroutine;
 use crate::core::inheritance;
+use crate::core::signal::{self, Signal};
 use crate::core::sync::Condition;
 use crate::core::tcp::TcpStream;
 use crate::core::unix::{self, UnixListener};
@@ -73,6 +77,29 @@ impl Workers {
         }
     }
 
+    /// The number of the process that stands for the server.
+    pub fn server_pid(&self) -> u32 {
+        self.seat.as_ref().map_or_else(std::process::id, |seat| seat.master)
+    }
+
+    /// Whether there are others.
+    pub fn are_several(&self) -> bool {
+        self.seat.is_some()
+    }
+
+    /// Has the master reload the configuration of all, if there is one; gives whether there is.
+    ///
+    /// # Errors
+    /// When it cannot be reached.
+    pub fn reload_all(&self) -> Result<bool> {
+        if self.seat.is_none() {
+            return Ok(false);
+        }
+        let sent = signal::send_to_parent(Signal::SIGHUP);
+        sent.io_wrap(ErrorCode::StInitialize, || "tell the master to reload".into())?;
+        Ok(true)
+    }
+
     /// Whether what a server does once is this process's to do.
     pub fn is_first(&self) -> bool {
         self.seat.as_ref().is_none_or(|seat| seat.number == 0)
@@ -104,6 +131,14 @@ impl Workers {
     fn owner(&self, key: &str) -> Option<Rc<Peer>> {
         let peers = self.peers.borrow();
         peers.iter().find(|peer| peer.streams.borrow().contains(key)).cloned()
+    }
+
+    fn owner_where(&self, fits: impl Fn(&str) -> bool) -> Option<Rc<Peer>> {
+        let peers = self.peers.borrow();
+        peers
+            .iter()
+            .find(|peer| peer.streams.borrow().iter().any(|key| fits(key)))
+            .cloned()
     }
 
     fn name_of(&self, peer: &Peer) -> String {

@@ -151,7 +151,7 @@ pub fn serve(exchange: &mut Exchange<'_, '_>, key: &str) -> Result<()> {
     exchange.flush()?;
     let (mut frames, mut bytes) = (Vec::new(), Vec::new());
     loop {
-        if exchange.try_input()?.len() > 0 {
+        if !exchange.try_input()?.is_empty() {
             return Err(Error::new(
                 ErrorCode::HttpWithBody,
                 "a worker says more than its request",

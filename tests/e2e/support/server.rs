@@ -238,6 +238,16 @@ impl Server {
         ended
     }
 
+    /// Waits until it ends by itself, as the scenario wants it.
+    #[track_caller]
+    pub fn wait_until_ended(&mut self, seconds: u64) {
+        let Running::Real(program) = &mut self.program else {
+            panic!("the stand-in does not end");
+        };
+        program.wait(seconds).ok();
+        self.has_ended = true;
+    }
+
     /// Whether this is the stand-in, whose log is not ours.
     pub fn is_stand_in(&self) -> bool {
         matches!(self.program, Running::StandIn(_))
