@@ -45,9 +45,12 @@ pub fn workers(server: &Server) -> Vec<u32> {
 pub fn tell(server: &Server, parts: &[&str]) -> BTreeSet<u32> {
     let log = server.log();
     let lines = log.lines().filter(|line| parts.iter().all(|part| line.contains(part)));
-    lines
-        .filter_map(|line| line.split(['[', ']']).nth(5)?.parse().ok())
-        .collect()
+    lines.filter_map(writer).collect()
+}
+
+/// The process that wrote a log line.
+fn writer(line: &str) -> Option<u32> {
+    line.split("][").nth(2)?.parse().ok()
 }
 
 pub fn play(server: &Server, stream: &str) -> Rtmp {
@@ -121,11 +124,7 @@ fn a_worker_that_is_killed_is_replaced_and_the_others_play_on() {
     let publish = || Ffmpeg::Debian.publish(server.folder(), &Sample::H264Aac.path(), &server.url("again"));
     let mut publisher = publish();
     let line = server.wait_for_line(&["client identified", "type=fmle-publish"]);
-    let publishing: u32 = line
-        .split(['[', ']'])
-        .nth(5)
-        .and_then(|pid| pid.parse().ok())
-        .expect("a process number");
+    let publishing = writer(&line).expect("a process number");
     let other = workers(&server)
         .into_iter()
         .find(|pid| *pid != publishing)
@@ -142,12 +141,16 @@ fn a_worker_that_is_killed_is_replaced_and_the_others_play_on() {
     }
 
     // Those at another one play on when there is a publisher again.
-    let players = players_of_a_dying_worker(&server, publishing);
+    let mut players = players_of_a_dying_worker(&server, publishing);
     publisher.wait(10);
+    for player in &mut players {
+        player.collect_media(Duration::from_millis(50));
+    }
     publisher = publish();
     for mut player in players {
-        player.collect_media(Duration::from_millis(50));
-        player.wait_for_media().expect("media of the new publisher");
+        wait_for("media of the new publisher", 10, || {
+            (!player.collect_media(Duration::from_millis(100)).is_empty()).then_some(())
+        });
     }
     assert!(publisher.is_running(), "the new publisher was disturbed");
 }

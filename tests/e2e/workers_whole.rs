@@ -18,25 +18,48 @@ use crate::workers::{play, tell, two_workers, wait_ready, workers};
 /// With this chance all of them go to one of two workers: one in a million.
 const PLAYERS: usize = 20;
 
-/// Two workers whose API, metrics and files share a port.
-fn start(setup: Setup) -> Web {
-    let setup = setup.globals("http_api { enabled on; raw_api { enabled on; allow_reload on; } }\n");
-    let web = Web::start(setup);
-    wait_ready(&web.server);
-    web
+/// Two workers with HTTP server and API.
+struct Whole {
+    web: Web,
+    api: Port,
 }
 
-fn get(web: &Web, path: &str) -> Value {
-    let (status, body) = web.get(path);
-    assert_eq!(status, 200, "{path}: {body}");
-    serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
+impl Whole {
+    fn start(setup: Setup) -> Self {
+        let api = Port::free();
+        let directives = "raw_api { enabled on; allow_reload on; }";
+        let listen = format!(
+            "http_api {{ enabled on; listen 127.0.0.1:{}; {directives} }}\n",
+            api.number()
+        );
+        let web = Web::start(setup.globals(&listen));
+        wait_ready(&web.server);
+        Whole { web, api }
+    }
+
+    fn get_text(&self, path: &str) -> String {
+        fetch(&self.web, &self.api, path)
+    }
+
+    fn get(&self, path: &str) -> Value {
+        let body = self.get_text(path);
+        serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
+    }
+}
+
+fn fetch(web: &Web, port: &Port, path: &str) -> String {
+    let mut curl = Command::new("curl");
+    curl.args(["-sS", "-f", "-g", "--max-time", "5"]);
+    curl.arg(format!("http://127.0.0.1:{}{path}", port.number()));
+    run("curl", web.server.folder(), 10, &mut curl).ok().output
 }
 
 #[test]
 fn api_and_metrics_are_of_the_whole() {
     let port = Port::free();
     let exporter = format!("exporter {{ enabled on; listen 127.0.0.1:{}; }}\n", port.number());
-    let web = start(two_workers().globals(&exporter));
+    let whole = Whole::start(two_workers().globals(&exporter));
+    let web = &whole.web;
     let _publisher = web.publish(Sample::H264Aac);
     web.server.wait_for_line(&["client identified", "fmle-publish"]);
     let mut players: Vec<Rtmp> = (0..PLAYERS).map(|_| play(&web.server, "s")).collect();
@@ -45,7 +68,7 @@ fn api_and_metrics_are_of_the_whole() {
     }
     let pid = web.server.pid().to_string();
     for _ in 0..5 {
-        let streams = get(&web, "/api/v1/streams/");
+        let streams = whole.get("/api/v1/streams/");
         assert_eq!(streams["pid"], pid.as_str());
         let [stream] = streams["streams"].as_array().expect("a list").as_slice() else {
             panic!("one stream: {streams}");
@@ -55,36 +78,29 @@ fn api_and_metrics_are_of_the_whole() {
         assert_eq!(stream["video"]["codec"], "H264");
         let id = stream["id"].as_str().expect("an id");
         assert_eq!(
-            get(&web, &format!("/api/v1/streams/{id}"))["stream"]["clients"],
+            whole.get(&format!("/api/v1/streams/{id}"))["stream"]["clients"],
             PLAYERS + 1
         );
-        assert_eq!(get(&web, "/api/v1/vhosts/")["vhosts"][0]["clients"], PLAYERS + 1);
-        assert_eq!(get(&web, "/api/v1/vhosts/")["vhosts"][0]["streams"], 1);
+        assert_eq!(whole.get("/api/v1/vhosts/")["vhosts"][0]["clients"], PLAYERS + 1);
+        assert_eq!(whole.get("/api/v1/vhosts/")["vhosts"][0]["streams"], 1);
         assert_eq!(
-            get(&web, "/api/v1/summaries")["data"]["system"]["conn_srs"],
+            whole.get("/api/v1/summaries")["data"]["system"]["conn_srs"],
             PLAYERS + 1
         );
-        let (_, page) = web.get("/metrics");
+        let page = whole.get_text("/metrics");
         assert!(page.contains(&format!("\nsrs_clients {}\n", PLAYERS + 1)), "{page}");
         assert!(page.contains("\nsrs_streams 1\n"), "{page}");
-        let mut curl = Command::new("curl");
-        curl.args([
-            "-sS",
-            "--max-time",
-            "5",
-            &format!("http://127.0.0.1:{}/metrics", port.number()),
-        ]);
-        let own_port = run("curl", web.server.folder(), 10, &mut curl).ok().output;
+        let own_port = fetch(web, &port, "/metrics");
         assert!(own_port.contains("\nsrs_streams 1\n"), "{own_port}");
     }
-    pages_of_clients(&web);
+    pages_of_clients(&whole);
 }
 
 /// All clients, page after page; and each can be kicked off, wherever it is.
-fn pages_of_clients(web: &Web) {
+fn pages_of_clients(whole: &Whole) {
     let mut ids = Vec::new();
     for start in [0, 10, 20] {
-        let page = get(web, &format!("/api/v1/clients/?start={start}&count=10"));
+        let page = whole.get(&format!("/api/v1/clients/?start={start}&count=10"));
         let clients = page["clients"].as_array().cloned().expect("a list");
         assert_eq!(clients.len(), 10.min(PLAYERS + 1 - start), "{page}");
         ids.extend(
@@ -97,12 +113,12 @@ fn pages_of_clients(web: &Web) {
     ids.dedup();
     assert_eq!(ids.len(), PLAYERS + 1);
     for id in &ids {
-        assert_eq!(get(web, &format!("/api/v1/clients/{id}"))["client"]["id"], id.as_str());
-        let (_, answer) = web.get(&format!("/api/v1/clients/{id}?method=DELETE&callback=f"));
+        assert_eq!(whole.get(&format!("/api/v1/clients/{id}"))["client"]["id"], id.as_str());
+        let answer = whole.get_text(&format!("/api/v1/clients/{id}?method=DELETE&callback=f"));
         assert!(answer.starts_with("f({\"code\":0,"), "{answer}");
     }
     wait_for("all clients to be gone", 10, || {
-        let left = get(web, "/api/v1/summaries");
+        let left = whole.get("/api/v1/summaries");
         // The encoder comes again only if somebody starts it again.
         (left["data"]["system"]["conn_srs"] == 0).then_some(())
     });
@@ -110,9 +126,10 @@ fn pages_of_clients(web: &Web) {
 
 #[test]
 fn low_latency_hls_plays_from_every_worker() {
-    let web = start(two_workers().vhost(
-        "hls { enabled on; hls_path ./html; hls_fragment 1; hls_window 10; hls_low_latency on; hls_part 0.2; }",
+    let whole = Whole::start(two_workers().vhost(
+        "hls { enabled on; hls_path ./html; hls_fragment 1; hls_window 10; hls_low_latency on; hls_part 0.2; hls_ctx off; }",
     ));
+    let web = &whole.web;
     let _publisher = web.publish(Sample::H264Aac);
     let mut last = wait_for("a segment", 20, || {
         let (status, text) = web.get("/live/s.m3u8");
@@ -145,8 +162,9 @@ fn low_latency_hls_plays_from_every_worker() {
 
 #[test]
 fn a_reload_is_for_all_and_a_bad_file_for_none() {
-    let web = start(two_workers().allow_error("no_such_directive"));
-    let (server, file) = (&web.server, web.server.file("srs.conf"));
+    let whole = Whole::start(two_workers().allow_error("no_such_directive"));
+    let server = &whole.web.server;
+    let file = server.file("srs.conf");
     let good = fs::read_to_string(&file).expect("the configuration");
     fs::write(&file, good.clone() + "no_such_directive on;\n").expect("write a bad file");
     server.signal(Signal::SIGHUP);
@@ -156,7 +174,7 @@ fn a_reload_is_for_all_and_a_bad_file_for_none() {
     wait_for("a reload of all", 10, || {
         (tell(server, &["reload success"]).len() == 2).then_some(())
     });
-    assert_eq!(get(&web, "/api/v1/raw?rpc=reload")["code"], 0);
+    assert_eq!(whole.get("/api/v1/raw?rpc=reload")["code"], 0);
     server.wait_for_lines(4, &["reload success"]);
     assert_eq!(tell(server, &["reload success"]), workers(server).into_iter().collect());
 }
