@@ -80,3 +80,24 @@ fn read_user(root: &Scope<'_>) -> Option<(String, Option<String>)> {
 pub(crate) fn is_in_docker(root: &Scope<'_>, host: &Host) -> bool {
     host.in_docker || root.flag("in_docker")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::config::load_text;
+
+    #[test]
+    fn workers_are_a_number_or_auto() {
+        let workers = |text: &str| {
+            let text = format!("listen 1935; {text} vhost __defaultVhost__ {{}}");
+            load_text(&text, Host::TEST).map(|loaded| loaded.config.process.workers)
+        };
+        assert_eq!(workers("").ok(), Some(1));
+        assert_eq!(workers("workers 4;").ok(), Some(4));
+        assert_eq!(workers("workers auto;").ok(), Some(processors().min(WORKERS)));
+        for wrong in ["0", "-1", "257", "many"] {
+            let fault = workers(&format!("workers {wrong};")).unwrap_err();
+            assert!(fault.to_string().contains("illegal workers"), "{fault}");
+        }
+    }
+}
