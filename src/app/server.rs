@@ -16,7 +16,7 @@ use super::config::section::vhost::Vhost;
 use super::config::{Config, Origin};
 use super::dash::DashStreams;
 use super::dvr::DvrStreams;
-use super::edge::Edges;
+use super::edge::{self, Edges};
 use super::exporter::{self, Exporter};
 use super::ffmpeg::{self, Children};
 use super::forward::Forwards;
@@ -241,6 +241,8 @@ impl Server {
     /// None is known.
     pub fn run(self: &Rc<Self>) -> Result<()> {
         heartbeat::start(self);
+        let registrar = self.clone();
+        coroutine::spawn("registry", move || edge::registry::keep(&registrar));
         let cleaner = self.clone();
         coroutine::spawn("clean up sources", move || cleaner.clean_up());
         let viewers = self.clone();
@@ -263,7 +265,7 @@ impl Server {
     }
 
     /// Ends all clients, so that callback servers learn of it.
-    fn tell_ends(&self) {
+    fn tell_ends(self: &Rc<Self>) {
         let deadline = Moment::after(LAST_CALLS);
         self.children.stop();
         self.clients.kick_all();
@@ -281,6 +283,7 @@ impl Server {
                 "some servers that streams are forwarded to are not told of the end, it took more than {LAST_CALLS:?}"
             );
         }
+        self.edges.registry.finish(self);
         self.hls.sessions.end_all();
         self.hls.dispose_all();
         self.dash.dispose_all();
@@ -496,6 +499,7 @@ impl Server {
             return Err(error.wrap("reload"));
         }
         self.certificates.refresh();
+        self.edges.registry.settings_changed();
         let config = self.config();
         self.sources.for_each(|source| {
             if let Some(vhost) = config.vhost(source.vhost()) {
