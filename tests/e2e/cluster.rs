@@ -1,5 +1,6 @@
 //! Clusters on one machine: every stream fetched once, each role killed in turn, and servers of others as peers.
 
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use crate::support::flv::{self, Tag, VIDEO, assert_same_media};
 use crate::support::media::Sample;
 use crate::support::nginx::Nginx;
 use crate::support::port::Port;
-use crate::support::program::Program;
+use crate::support::program::{Program, run};
 use crate::support::rtmp::Rtmp;
 use crate::support::server::{Server, Setup};
 use crate::support::wait::wait_for;
@@ -265,4 +266,46 @@ fn origins_and_coworkers_may_have_ipv6_addresses_and_vhosts_of_their_own() {
     let played = player.collect_media(Duration::from_secs(2));
     assert_same_media(&flv::read(&Sample::H264Aac.path()), &played, 30);
     assert!(edge.log().contains("the origin sends"));
+}
+
+#[test]
+fn figures_tell_of_pulls_and_pushes() {
+    let (origin, exporter) = (Server::start(), Port::free());
+    let _publisher = publish(&origin);
+    let edge = edge_of(&[origin.port()])
+        .globals(&format!(
+            "exporter {{ enabled on; listen 127.0.0.1:{}; }}\n",
+            exporter.number()
+        ))
+        .start();
+    let _player = play(edge.port());
+    let _pushed = Ffmpeg::Debian.publish(edge.folder(), &Sample::H264Aac.path(), &edge.url("pushed"));
+    origin.wait_for_lines(2, &["start publish"]);
+    let figures = || {
+        let mut command = Command::new("curl");
+        command.args(["-sS", "--max-time", "5"]);
+        command.arg(format!("http://127.0.0.1:{}/metrics", exporter.number()));
+        run("curl", edge.folder(), 10, &mut command).ok().output
+    };
+    let figure = |text: &str, name: &str| -> f64 {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let value = line.unwrap_or_else(|| panic!("no {name} in {text}"));
+        value.parse().expect("a number")
+    };
+    wait_for("bytes both ways", 10, || {
+        let text = figures();
+        let bytes = |name: &str| figure(&text, name) > 10_000.0;
+        (bytes("srs_edge_pull_bytes_total") && bytes("srs_edge_push_bytes_total")).then_some(())
+    });
+    let text = figures();
+    for (name, value) in [
+        ("srs_edge_pulls", 1.0),
+        ("srs_edge_pulls_total", 1.0),
+        ("srs_edge_pull_failures_total", 0.0),
+        ("srs_edge_pushes", 1.0),
+        ("srs_edge_pushes_total", 1.0),
+        ("srs_edge_push_failures_total", 0.0),
+    ] {
+        assert_eq!(figure(&text, name), value, "{name}");
+    }
 }
