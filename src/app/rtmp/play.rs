@@ -8,7 +8,7 @@ use super::socket::Socket;
 use crate::app::config::section::security::Action;
 use crate::app::edge::coworkers;
 use crate::app::hooks::Event;
-use crate::app::pithy::{Progress, Turn};
+use crate::app::pithy::{self, Progress, Turn};
 use crate::app::source::{Delivery, MergedWrite, Source};
 use crate::app::stream::Stream;
 use crate::core::clock::Moment;
@@ -16,9 +16,6 @@ use crate::core::coroutine;
 use crate::kernel::error::{Error, IoWrap, Result, Wrap};
 use crate::kernel::error_code::ErrorCode;
 use crate::protocol::rtmp::server::{PlayEvent, Server as Session};
-
-/// How often a player looks whether it is its turn to print.
-const LOOK: Duration = Duration::from_secs(5);
 
 /// How long a client may take to say that it goes to another server.
 const REDIRECT_ANSWER: Duration = Duration::from_secs(3);
@@ -130,7 +127,7 @@ impl Player<'_> {
             if turn.take(interval) {
                 self.report(&mut progress);
             }
-            self.wait(Moment::after(LOOK))?;
+            self.wait(Moment::after(pithy::look(self.delivery.players())))?;
         }
     }
 

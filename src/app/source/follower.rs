@@ -4,10 +4,9 @@ use std::cell::Cell;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use super::cursor::Cursor;
 use super::place::{MergedWrite, Place};
+use super::positions::Role;
 use super::source::{PublicationEnd, Source, State};
-use super::waiters::Waiter;
 use crate::app::config::section::play::TimeJitter;
 use crate::app::stream::Stream;
 use crate::core::clock::Moment;
@@ -61,7 +60,7 @@ impl Follower {
 
     fn join_at(source: &Rc<Source>, number: u64, end: Rc<PublicationEnd>, latency: Duration) -> Self {
         Follower {
-            place: Place::join_as(source, Cursor::following(number), Waiter::new()),
+            place: Place::join_as(source, Role::Follower, number),
             end,
             stop_at: Rc::default(),
             latency,
@@ -113,7 +112,7 @@ impl Follower {
     /// Waits until [`Follower::take`] has something to give or to tell, the peer sent something, or `deadline`. Yields.
     pub fn wait(&self, stream: &Stream, deadline: Moment) {
         if !self.is_due() {
-            self.place.wait(self.merged(), stream, deadline);
+            self.place.wait(None, self.merged(), stream, deadline);
         }
     }
 
