@@ -55,7 +55,11 @@ fn plays_of(origin: &Server) -> usize {
 
 /// A frame whose payload tells its number.
 fn numbered(number: u32) -> Tag {
-    let kind: u8 = if number.is_multiple_of(KEYFRAME_EVERY) { 0x17 } else { 0x27 };
+    let kind: u8 = if number.is_multiple_of(KEYFRAME_EVERY) {
+        0x17
+    } else {
+        0x27
+    };
     let mut payload = vec![kind, 1, 0, 0, 0];
     payload.extend(number.to_be_bytes());
     payload.extend(std::iter::repeat_n(number as u8, 500));
