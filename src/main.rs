@@ -11,8 +11,10 @@ use srs_may::app::cli::{self, Action, Arguments};
 use srs_may::app::config::section::log::Tank;
 use srs_may::app::config::section::process::Process;
 use srs_may::app::config::{Loaded, Origin};
+use srs_may::app::config_watch;
 use srs_may::app::identity::Identity;
 use srs_may::app::server::{Quit, Server, secret};
+use srs_may::app::steer;
 use srs_may::app::workers::handover::{self, Succession};
 use srs_may::app::workers::master::{Master, Plan};
 use srs_may::app::workers::seat::Seat;
@@ -65,6 +67,10 @@ fn act(arguments: Arguments) -> Result<u8> {
         Action::Version => println!("{}", cli::VERSION),
         Action::Signature => println!("{}", cli::SIGNATURE),
         Action::Test => return Ok(test(&arguments)),
+        Action::Steer(signal) => {
+            let process = steer::send(&origin(&arguments), signal)?;
+            println!("{signal} is sent to process {process}");
+        }
         Action::Run => return run(&arguments),
     }
     Ok(0)
@@ -145,6 +151,7 @@ fn run(arguments: &Arguments) -> Result<u8> {
         },
         line: inherited.line,
         hands_over: !process.asprocess,
+        auto_reload: process.auto_reload,
         workers: process.workers,
         started,
         succession,
@@ -159,6 +166,7 @@ fn run(arguments: &Arguments) -> Result<u8> {
     let context = ContextId::current();
     let ended = runtime::run(move || {
         context.enter();
+        start.watch_configuration();
         match start.workers > 1 && start.identity.seat.is_none() {
             true => start.lead(),
             false => start.serve(),
@@ -291,6 +299,8 @@ struct Start {
     started: handover::Start,
     /// Whether another program may take over.
     hands_over: bool,
+    /// Whether a changed configuration is a reload.
+    auto_reload: bool,
     /// What the server before this one has left.
     succession: Option<Succession>,
     /// Held by the process that the user sees.
@@ -299,6 +309,23 @@ struct Start {
 }
 
 impl Start {
+    /// Has this process get SIGHUP when the configuration changes, if it is the one that the user sees.
+    fn watch_configuration(&self) {
+        if !self.auto_reload || self.identity.seat.is_some() {
+            return;
+        }
+        let origin = self.origin.clone();
+        coroutine::spawn("configuration watch", move || {
+            let reload = || {
+                // A process may send a signal to itself.
+                let _ = nix::sys::signal::kill(nix::unistd::getpid(), Signal::SIGHUP);
+            };
+            if let Err(error) = config_watch::run(&origin, reload) {
+                log::error!("changes of the configuration are not noticed: {error}");
+            }
+        });
+    }
+
     /// The life of a server.
     fn serve(self) -> Result<()> {
         let signals = Signals::new(self.blocked).io_wrap(ErrorCode::PipeCreate, || "read signals".into())?;

@@ -1,5 +1,8 @@
 //! The command line, as scripts that start SRS use it.
 
+use nix::sys::signal::Signal;
+
+use super::steer;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::error_code::ErrorCode;
 
@@ -19,6 +22,8 @@ pub enum Action {
     Signature,
     /// Test the configuration.
     Test,
+    /// Steer the server that runs: the signal to send.
+    Steer(Signal),
     /// Serve.
     Run,
 }
@@ -42,6 +47,7 @@ struct Seen {
     test: bool,
     env_only: bool,
     config: Option<String>,
+    steer: Option<Signal>,
 }
 
 /// Reads the arguments that follow the program's name. Short options may be glued (`-tc FILE`); of a long one only the
@@ -74,6 +80,9 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Arguments> {
         Seen { version: true, .. } => Action::Version,
         Seen { signature: true, .. } => Action::Signature,
         Seen { test: true, .. } => Action::Test,
+        Seen {
+            steer: Some(signal), ..
+        } => Action::Steer(signal),
         _ => Action::Run,
     };
     Ok(Arguments {
@@ -94,15 +103,14 @@ fn read_letters(letters: &str, argument: &str, rest: &mut impl Iterator<Item = S
             'g' | 'G' => seen.signature = true,
             't' => seen.test = true,
             'e' => seen.env_only = true,
-            'c' => {
+            'c' | 's' => {
                 let glued = &letters[index + 1..];
-                let file = if glued.is_empty() {
+                let value = if glued.is_empty() {
                     rest.next()
                 } else {
                     Some(glued.to_owned())
                 };
-                let missing = || Error::new(ErrorCode::ConfigInvalid, "option -c needs a file name");
-                seen.config = Some(file.ok_or_else(missing)?);
+                read_value(letter, value, seen)?;
                 seen.help = false;
                 return Ok(());
             }
@@ -113,6 +121,18 @@ fn read_letters(letters: &str, argument: &str, rest: &mut impl Iterator<Item = S
         }
         seen.help = false;
     }
+    Ok(())
+}
+
+fn read_value(letter: char, value: Option<String>, seen: &mut Seen) -> Result<()> {
+    let fault = |text: String| Error::new(ErrorCode::ConfigInvalid, text);
+    if letter == 'c' {
+        seen.config = Some(value.ok_or_else(|| fault("option -c needs a file name".to_owned()))?);
+        return Ok(());
+    }
+    let signal = value.as_deref().and_then(steer::signal_of);
+    let needs = || fault(format!("option -s needs one of {}", steer::words()));
+    seen.steer = Some(signal.ok_or_else(needs)?);
     Ok(())
 }
 
@@ -140,12 +160,13 @@ pub fn help() -> String {
     };
     format!(
         "{SIGNATURE}, a live media server; this is srs-may {}, MIT licence.\n\
-         Usage: {program} <-h?vVgGe>|<[-t] -c FILE>\n\
+         Usage: {program} <-h?vVgGe>|<[-t|-s WORD] -c FILE>\n\
          Options:\n\
          \x20 -?, -h, --help      Show this help and exit\n\
          \x20 -v, -V, --version   Show the version and exit\n\
          \x20 -g, -G              Show the server's signature and exit\n\
          \x20 -t                  Test the configuration file and exit\n\
+         \x20 -s WORD             Steer the server that runs with the file: {words}\n\
          \x20 -e                  Take the configuration from the environment only\n\
          \x20 -c FILE             The configuration file\n\
          Built with: {parts}\n\
@@ -153,8 +174,10 @@ pub fn help() -> String {
          \x20 {program} -v\n\
          \x20 {program} -t -c conf/srs.conf\n\
          \x20 {program} -c conf/srs.conf\n\
+         \x20 {program} -s reload -c conf/srs.conf\n\
          \x20 env SRS_LISTEN=1935 {program} -e\n",
         env!("CARGO_PKG_VERSION"),
+        words = steer::words(),
     )
 }
 
@@ -180,6 +203,8 @@ mod tests {
             ("-g", Action::Signature),
             ("-G -t -c a", Action::Signature),
             ("-t -c a", Action::Test),
+            ("-s reload -c a", Action::Steer(Signal::SIGHUP)),
+            ("-c a -squit", Action::Steer(Signal::SIGQUIT)),
             ("-c a", Action::Run),
             ("word -c a", Action::Run),
             ("-e", Action::Run),
@@ -199,7 +224,7 @@ mod tests {
 
     #[test]
     fn what_is_unknown_is_named() {
-        for line in ["-x", "-tx", "--xyz", "-c"] {
+        for line in ["-x", "-tx", "--xyz", "-c", "-s", "-s kill -c a"] {
             let error = parse(line.split_whitespace().map(str::to_owned)).unwrap_err();
             assert_eq!(error.code(), ErrorCode::ConfigInvalid, "{line}");
         }

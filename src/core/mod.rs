@@ -11,6 +11,7 @@ pub mod file;
 pub mod folder;
 pub mod id;
 pub mod inheritance;
+pub mod inotify;
 pub mod limits;
 pub mod log_file;
 pub mod mini_http;

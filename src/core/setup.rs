@@ -214,6 +214,21 @@ fn lock_whole(file: &File) -> nix::Result<()> {
     fcntl(file.as_fd(), FcntlArg::F_SETLK(&lock)).map(drop)
 }
 
+/// The process that has locked a pid file; `None` when nobody has.
+///
+/// # Errors
+/// The system's, such as `NotFound`.
+pub fn lock_holder(path: &Path) -> io::Result<Option<i32>> {
+    let file = File::open(path)?;
+    // SAFETY: a plain C struct of integers; zero is valid, and its padding differs between targets.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = libc::F_WRLCK as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    fcntl(file.as_fd(), FcntlArg::F_GETLK(&mut lock))?;
+    let is_locked = i32::from(lock.l_type) != libc::F_UNLCK as i32;
+    Ok(is_locked.then_some(lock.l_pid))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

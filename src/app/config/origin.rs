@@ -58,13 +58,33 @@ impl Origin {
         self.with_options(report::test)
     }
 
+    /// The files that the configuration is read from: the main one, and those that it includes, as far as that can be told.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let files = std::cell::RefCell::new(Vec::new());
+        let read = |path: &Path| {
+            files.borrow_mut().push(self.folder.join(path));
+            self.read(path)
+        };
+        // What is wrong with it is told by a reload.
+        let _ = self.with_reader(&read, super::Config::load);
+        files.into_inner()
+    }
+
     fn with_options<T>(&self, act: impl FnOnce(&LoadOptions<'_>) -> T) -> T {
+        self.with_reader(&|path| self.read(path), act)
+    }
+
+    fn with_reader<T>(
+        &self,
+        read_file: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+        act: impl FnOnce(&LoadOptions<'_>) -> T,
+    ) -> T {
         act(&LoadOptions {
             path: self.path.clone(),
             env_only: self.env_only,
             env: &|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()),
             host: Host::detect(),
-            read_file: &|path| self.read(path),
+            read_file,
         })
     }
 

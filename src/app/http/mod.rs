@@ -12,6 +12,7 @@ mod edge;
 pub mod exchange;
 mod flv_seek;
 mod forwarded;
+pub mod health;
 mod hls;
 pub mod live;
 pub mod pages;
@@ -157,6 +158,7 @@ pub fn open(server: &Rc<Server>) -> Result<()> {
     http.listeners.borrow_mut().retain(|place, _| wanted.contains(place));
     http.router.replace(Rc::new(routes));
     let mut api_routes = Router::default();
+    health::mount(&mut api_routes);
     pages::mount_console(&config, &mut api_routes);
     api::mount(&mut api_routes, api::Port::Own);
     http.api_router.replace(Rc::new(api_routes));
@@ -209,6 +211,7 @@ fn routes(config: &Config, wanted: &[Port]) -> Result<Router> {
         true => api::Port::Shared,
         false => api::Port::Media,
     };
+    health::mount(&mut router);
     api::mount(&mut router, port);
     live::mount(config, &mut router)?;
     edge::mount(config, &mut router);

@@ -29,6 +29,8 @@ pub struct Process {
     pub asprocess: bool,
     /// `in_docker`, or what the machine looks like.
     pub in_docker: bool,
+    /// `inotify_auto_reload`: whether a changed configuration file is a reload; in a container `auto_reload_for_docker` tells.
+    pub auto_reload: bool,
     /// `utc_time`: UTC instead of local time in logs and path templates.
     pub utc_time: bool,
     /// `empty_ip_ok`: whether a client is served whose address the system does not tell.
@@ -54,6 +56,7 @@ impl Process {
             daemon: root.flag("daemon") && !(in_docker && root.flag("disable_daemon_for_docker")),
             asprocess: root.flag("asprocess"),
             in_docker,
+            auto_reload: root.flag("inotify_auto_reload") || (in_docker && root.flag("auto_reload_for_docker")),
             utc_time: root.flag("utc_time"),
             empty_ip_ok: root.flag("empty_ip_ok"),
             grace_start_wait: root.duration("grace_start_wait"),

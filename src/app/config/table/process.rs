@@ -55,9 +55,9 @@ rows! {
         "SIGTERM waits for clients as SIGQUIT does";
     "disable_daemon_for_docker"        Flag      "on"       own   restart Live "3+" built
         "In a container, stay in the foreground whatever daemon says";
-    "inotify_auto_reload"              Flag      "off"      own   restart Live "3+" unbuilt
+    "inotify_auto_reload"              Flag      "off"      own   restart Live "3+" built
         "Watch config file and reload on change" "Linux; 3 s settle time";
-    "auto_reload_for_docker"           Flag      "on"       own   restart Live "3+" unbuilt
+    "auto_reload_for_docker"           Flag      "on"       own   restart Live "3+" built
         "Enable inotify reload inside docker";
     "tcmalloc_release_rate"            Float     "0.8"      own   restart Ignored "4+" built
         "Rate for tcmalloc to give memory back" "accepted without effect: this server uses another allocator";
