@@ -16,7 +16,7 @@ use super::config::section::vhost::Vhost;
 use super::config::{Config, Origin};
 use super::dash::DashStreams;
 use super::dvr::DvrStreams;
-use super::edge::Edges;
+use super::edge::{self, Edges};
 use super::exporter::{self, Exporter};
 use super::ffmpeg::{self, Children};
 use super::forward::Forwards;
@@ -258,6 +258,8 @@ impl Server {
         if self.workers.is_first() {
             heartbeat::start(self);
         }
+        let registrar = self.clone();
+        coroutine::spawn("registry", move || edge::registry::keep(&registrar));
         let cleaner = self.clone();
         coroutine::spawn("clean up sources", move || cleaner.clean_up());
         let viewers = self.clone();
@@ -280,7 +282,7 @@ impl Server {
     }
 
     /// Ends all clients, so that callback servers learn of it.
-    fn tell_ends(&self) {
+    fn tell_ends(self: &Rc<Self>) {
         let deadline = Moment::after(LAST_CALLS);
         self.children.stop();
         self.clients.kick_all();
@@ -298,6 +300,7 @@ impl Server {
                 "some servers that streams are forwarded to are not told of the end, it took more than {LAST_CALLS:?}"
             );
         }
+        self.edges.registry.finish(self);
         self.hls.sessions.end_all();
         if !self.is_retired.get() {
             // Else they are the next program's.

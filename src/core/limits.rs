@@ -127,6 +127,18 @@ pub const CHILD_PROCESSES: usize = 1024;
 pub const COUNTED_ADDRESSES: usize = 65_536;
 /// A token of a client, bytes.
 pub const TOKEN_BYTES: usize = 8 << 10;
+/// A line of a Redis server's reply, bytes.
+pub const REDIS_LINE_BYTES: usize = 4 << 10;
+/// One byte string of it, bytes.
+pub const REDIS_BULK_BYTES: usize = 64 << 10;
+/// Values of one array of it.
+pub const REDIS_ARRAY_ITEMS: usize = 1024;
+/// Values of one reply, over all its arrays.
+pub const REDIS_REPLY_ITEMS: usize = 4096;
+/// How deep its arrays may nest.
+pub const REDIS_DEPTH: usize = 4;
+/// Streams that have ended and are to be taken out of the registry; those above expire there.
+pub const REGISTRY_RELEASES: usize = 65_536;
 /// The head of a request to the exporter's port, bytes.
 pub const MINI_HTTP_HEAD_BYTES: usize = 8 << 10;
 /// How many header lines it may have: what the crate that serves it takes.

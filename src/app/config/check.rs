@@ -43,7 +43,7 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn run(&self) -> Result<(), Fault> {
         /// The blocks whose names are checked before any value; those of casters and vhosts are checked later.
-        const EARLY: [&str; 9] = [
+        const EARLY: [&str; 10] = [
             "http_api",
             "http_server",
             "rtmps",
@@ -53,6 +53,7 @@ impl Checker<'_> {
             "rtc_server",
             "exporter",
             "limits",
+            "registry",
         ];
         if self.tree.root.is_empty() {
             return Err(Fault::at(&self.tree.place, "the configuration is empty"));
@@ -68,6 +69,7 @@ impl Checker<'_> {
         self.log()?;
         self.names_in(&["stream_caster"])?;
         section::caster::check(&self.root)?;
+        section::registry::check(&self.root)?;
         self.names_in(&["vhost"])?;
         for check in [
             Self::one_remux,

@@ -1,5 +1,6 @@
 //! The exporter: metrics for Prometheus, at the HTTP API and on a port of its own. See `docs/metrics.md`.
 
+mod cluster;
 mod metrics;
 mod text;
 

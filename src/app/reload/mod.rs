@@ -43,6 +43,7 @@ impl Server {
             return Err(error.wrap("reload"));
         }
         self.certificates.refresh();
+        self.edges.registry.settings_changed();
         let config = self.config();
         self.sources.for_each(|source| {
             if let Some(vhost) = config.vhost(source.vhost()) {

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::request::Request;
 use super::socket::Socket;
+use crate::app::config::section::cluster::Protocol;
 use crate::app::config::section::security::Action;
-use crate::app::edge::coworkers;
+use crate::app::edge::cluster;
 use crate::app::hooks::Event;
-use crate::app::pithy::{Progress, Turn};
+use crate::app::pithy::{self, Progress, Turn};
 use crate::app::source::{Delivery, MergedWrite, Source};
 use crate::app::stream::Stream;
 use crate::core::clock::Moment;
@@ -17,9 +18,6 @@ use crate::kernel::error::{Error, IoWrap, Result, Wrap};
 use crate::kernel::error_code::ErrorCode;
 use crate::protocol::rtmp::server::{PlayEvent, Server as Session};
 
-/// How often a player looks whether it is its turn to print.
-const LOOK: Duration = Duration::from_secs(5);
-
 /// How long a client may take to say that it goes to another server.
 const REDIRECT_ANSWER: Duration = Duration::from_secs(3);
 
@@ -27,7 +25,7 @@ const REDIRECT_ANSWER: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 /// The session's and the socket's; [`ErrorCode::DurationExceed`] when the client has had what it asked for;
-/// [`ErrorCode::RtmpRedirect`] when it was sent to another server, and those of [`coworkers::find`].
+/// [`ErrorCode::RtmpRedirect`] when it was sent to another server, and those of [`cluster::find`].
 pub(super) fn serve(
     session: &mut Session<Socket>,
     stream: &Rc<Stream>,
@@ -54,7 +52,7 @@ pub(super) fn serve(
 
 /// Tells the player which origin of the cluster has the stream. It always ends with an error: the client goes there.
 fn send_on(session: &mut Session<Socket>, stream: &Stream, request: &Request) -> Result<()> {
-    let redirect = coworkers::find(&request.server, &request.vhost, &request.subject.url)?;
+    let redirect = cluster::find(&request.server, &request.vhost, &request.subject.url)?;
     session.redirect(&redirect)?;
     stream.set_read_timeout(Some(REDIRECT_ANSWER));
     // Most just leave.
@@ -89,10 +87,13 @@ fn send(
     session.connection().release_buffers();
     // These look after each message; and to encrypt for many in a row would hold up everybody else.
     let by_courier = duration_ms.is_none() && play.send_min_interval.is_zero() && !stream.is_secure();
-    request
-        .server
-        .edges
-        .watch(&request.server, &request.vhost, &request.subject.url, source);
+    request.server.edges.watch(
+        &request.server,
+        &request.vhost,
+        &request.subject.url,
+        source,
+        Protocol::Rtmp,
+    );
     request.server.workers.watch(&request.server, source);
     let mut player = Player {
         delivery: Delivery::join(source, session.connection().chunk_size(), stream, merged, by_courier),
@@ -132,7 +133,7 @@ impl Player<'_> {
             if turn.take(interval) {
                 self.report(&mut progress);
             }
-            self.wait(Moment::after(LOOK))?;
+            self.wait(Moment::after(pithy::look(self.delivery.players())))?;
         }
     }
 

@@ -9,6 +9,7 @@ use super::socket::Socket;
 use crate::app::companions;
 use crate::app::config::section::publish::Publish;
 use crate::app::config::section::security::Action;
+use crate::app::edge::registry::Claimed;
 use crate::app::hooks::Event;
 use crate::app::pithy::{Progress, Turn};
 use crate::app::recording;
@@ -64,6 +65,16 @@ pub(super) fn serve(
             return Err(busy.wrap("acquire publish"));
         }
     };
+    // Bound to a name: the stream is registered as long as it is published.
+    let _registered = match register(request) {
+        Ok(registered) => registered,
+        Err(busy) => {
+            drop(publication);
+            let text = "the stream is busy, it is published at another server of the cluster";
+            session.reject(&StatusCode::PublishBadName, text)?;
+            return Err(busy.wrap("acquire publish"));
+        }
+    };
     let ended = match companions::begin(&publisher(request, source)) {
         // Bound to a name: it lives as long as the publication.
         Ok(_companions) => take(session, stream, request, publication, kind, turn, interval),
@@ -80,6 +91,15 @@ pub(super) fn serve(
     // The name is free by now: the next publisher does not wait for this call.
     request.tell(Event::Unpublish);
     ended
+}
+
+/// Claims the stream for this origin of its cluster, if there is a registry. Yields.
+fn register(request: &Request) -> Result<Option<Claimed>> {
+    if !request.vhost.cluster.origin_cluster {
+        return Ok(None);
+    }
+    let registry = &request.server.edges.registry;
+    registry.claim(&request.server, &request.subject.url.stream_url())
 }
 
 fn publisher(request: &Request, source: &Rc<Source>) -> recording::Publisher {

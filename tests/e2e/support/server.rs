@@ -28,6 +28,7 @@ pub struct Setup {
     default_vhost: Option<String>,
     chunk_size: Option<u32>,
     port: Option<u16>,
+    listen: Option<String>,
     environment: Vec<(&'static str, String)>,
     allowed_errors: Vec<&'static str>,
     small_disk: Option<&'static str>,
@@ -61,6 +62,12 @@ impl Setup {
     /// The port to listen on, which the test itself holds: servers can follow one another there.
     pub fn port(mut self, port: &Port) -> Self {
         self.port = Some(port.number());
+        self
+    }
+
+    /// Where to listen for RTMP, instead of the port on 127.0.0.1.
+    pub fn listen(mut self, addresses: &str) -> Self {
+        self.listen = Some(addresses.to_owned());
         self
     }
 
@@ -131,6 +138,7 @@ impl Setup {
             folder,
             has_ended: false,
             _port: held,
+            is_killed: false,
         }
     }
 
@@ -143,12 +151,14 @@ impl Setup {
             folder,
             has_ended: false,
             _port: None,
+            is_killed: false,
         }
     }
 
     /// The configuration as text.
     pub fn configuration(&self, port: u16) -> String {
-        let mut text = format!("listen 127.0.0.1:{port};\ndaemon off;\nsrs_log_tank console;\npid srs.pid;\n");
+        let listen = self.listen.clone().unwrap_or_else(|| format!("127.0.0.1:{port}"));
+        let mut text = format!("listen {listen};\ndaemon off;\nsrs_log_tank console;\npid srs.pid;\n");
         // The default (1000) asks for more file descriptors than many systems give by default.
         if !self.globals.contains("max_connections") {
             text += "max_connections 500;\n";
@@ -187,6 +197,7 @@ pub struct Server {
     /// The scenario has ended it.
     has_ended: bool,
     _port: Option<Port>,
+    is_killed: bool,
 }
 
 impl Server {
@@ -309,10 +320,22 @@ impl Server {
         count.parse().unwrap_or_else(|e| panic!("{line}: {e}"))
     }
 
+    /// Ends it as a machine that fails does: without a word to anybody.
+    pub fn kill(&mut self) {
+        self.signal(Signal::SIGKILL);
+        if let Running::Real(program) = &mut self.program {
+            program.wait(5);
+        }
+        self.is_killed = true;
+    }
+
     fn finish(&mut self) {
         let Running::Real(program) = &mut self.program else {
             return;
         };
+        if self.is_killed {
+            return;
+        }
         assert!(
             self.has_ended || program.is_running(),
             "the server ended by itself:\n{}",

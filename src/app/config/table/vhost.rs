@@ -31,10 +31,10 @@ rows! {
         "Redirect players to peer with stream";
     "vhost.cluster.coworkers"          List      "-"        none  reload  Live "3+" built
         "API endpoints of origin peers" "host:port" ["127.0.0.1:9091 127.0.0.1:9092"];
-    "vhost.cluster.protocol"           Text      "rtmp"     none  reload  Live "5+" unbuilt
-        "Edge pull protocol" "rtmp flv flvs; new pulls";
-    "vhost.cluster.follow_client"      Flag      "off"      none  reload  Live "5+" unbuilt
-        "Pull flv when a client plays flv" "new pulls";
+    "vhost.cluster.protocol"           Text      "rtmp"     none  reload  Live "5+" built
+        "How an edge plays streams from origins: rtmp, flv (over HTTP) or flvs (over HTTPS)" "new pulls; ports of origins default to 1935, 80 and 443";
+    "vhost.cluster.follow_client"      Flag      "off"      none  reload  Live "5+" built
+        "Play from origins by the protocol of the client that is the first" "new pulls; in place of protocol";
     "vhost.forward"                    Block     "-"        none  reload  Live "1+" built
         "Copy published streams to other servers" "old spelling: forward a b;";
     "vhost.forward.enabled"            Flag      "off"      none  reload  Live "1+" built
