@@ -34,6 +34,7 @@ use super::rtmp::{self, Bandchecks};
 use super::source::SourceTable;
 use super::stat::{self, Statistics};
 use super::stream::Stream;
+use super::workers::Workers;
 use crate::core::clock::Moment;
 use crate::core::coroutine;
 use crate::core::id::ContextId;
@@ -95,6 +96,8 @@ pub struct Server {
     pub trust: Rc<Trust>,
     /// What players are let in with again for the files of a stream.
     pub tickets: Tickets,
+    /// The other processes of this server.
+    pub workers: Workers,
     /// The connections of each address.
     pub crowd: Rc<Crowd>,
     /// Where the configuration comes from.
@@ -104,6 +107,8 @@ pub struct Server {
     /// For RTMP, by whether TLS is spoken, and where.
     listeners: RefCell<HashMap<(bool, SocketAddr), Listener>>,
     quit: Cell<Option<Quit>>,
+    /// Another program has the listeners.
+    is_retired: Cell<bool>,
     quit_changed: Condition,
 }
 
@@ -163,7 +168,13 @@ impl Server {
     /// What is wrong with the configuration.
     pub fn new(origin: Origin, identity: Identity) -> Result<Rc<Self>> {
         let config = origin.load().wrap("load configuration")?.config;
+        let workers = Workers::new(identity.seat.clone());
+        let secret = match &identity.seat {
+            Some(seat) => seat.secret,
+            None => secret()?,
+        };
         let stat = Statistics::new(config.stats.enabled);
+        let stat = stat.with_ids_of(identity.seat.as_ref().map(|seat| seat.service.as_str()));
         stat.host.count_disks(&config.stats.disk);
         Ok(Rc::new(Server {
             sources: SourceTable::default(),
@@ -173,7 +184,7 @@ impl Server {
             stat: Rc::new(stat),
             identity,
             casters: Casters::new(&config.casters),
-            children: Children::new(&config),
+            children: Children::new(&config, workers.is_first()),
             exporter: Exporter::new(config.exporter.clone()),
             config: RefCell::new(config),
             hooks: Hooks::default(),
@@ -186,12 +197,14 @@ impl Server {
             forwards: Forwards::default(),
             recordings: Recordings::default(),
             trust: Rc::default(),
-            tickets: Tickets::new(secret()?),
+            tickets: Tickets::new(secret),
+            workers,
             crowd: Rc::default(),
             origin: RefCell::new(origin),
             certificates: Certificates::default(),
             listeners: RefCell::default(),
             quit: Cell::new(None),
+            is_retired: Cell::new(false),
             quit_changed: Condition::new(),
         }))
     }
@@ -222,7 +235,8 @@ impl Server {
     pub fn listen(self: &Rc<Self>) -> Result<()> {
         self.open_listeners().wrap("listen")?;
         exporter::open(self).wrap("listen")?;
-        caster::open(self).wrap("listen")
+        caster::open(self).wrap("listen")?;
+        self.workers.listen(self).wrap("listen")
     }
 
     /// Has a reload find the configuration below a folder that was made the root of the file system. Gives whether it is
@@ -241,7 +255,9 @@ impl Server {
     /// # Errors
     /// None is known.
     pub fn run(self: &Rc<Self>) -> Result<()> {
-        heartbeat::start(self);
+        if self.workers.is_first() {
+            heartbeat::start(self);
+        }
         let registrar = self.clone();
         coroutine::spawn("registry", move || edge::registry::keep(&registrar));
         let cleaner = self.clone();
@@ -286,8 +302,11 @@ impl Server {
         }
         self.edges.registry.finish(self);
         self.hls.sessions.end_all();
-        self.hls.dispose_all();
-        self.dash.dispose_all();
+        if !self.is_retired.get() {
+            // Else they are the next program's.
+            self.hls.dispose_all();
+            self.dash.dispose_all();
+        }
         if !self.hooks.wait_told(Moment::after(LAST_CALLS)) {
             log::warn!("some callback servers are not told of the end, it took more than {LAST_CALLS:?}");
         }
@@ -301,6 +320,12 @@ impl Server {
         }
     }
 
+    /// Ends as gracefully as can be, but listens no more at once: the next program does.
+    pub fn retire(&self) {
+        self.is_retired.set(true);
+        self.quit(Quit::Graceful);
+    }
+
     /// Whether the server ends soon, so that clients should not be kept.
     pub fn is_quitting(&self) -> bool {
         self.quit.get().is_some()
@@ -309,9 +334,11 @@ impl Server {
     fn clean_up(&self) {
         loop {
             coroutine::sleep(CLEANUP);
-            self.hls.dispose_idle();
-            self.dash.dispose_idle();
-            self.hds.forget_idle();
+            if !self.is_retired.get() {
+                self.hls.dispose_idle();
+                self.dash.dispose_idle();
+                self.hds.forget_idle();
+            }
             let removed = self.sources.remove_idle();
             if removed > 0 {
                 log::debug!("removed {removed} idle sources, {} are left", self.sources.len());
@@ -321,8 +348,12 @@ impl Server {
 
     fn quit_gracefully(&self) {
         let process = self.config().process.clone();
-        log::info!("graceful quit, listeners close in {:?}", process.grace_start_wait);
-        self.sleep_unless_fast(process.grace_start_wait);
+        let wait = match self.is_retired.get() {
+            true => Duration::ZERO,
+            false => process.grace_start_wait,
+        };
+        log::info!("graceful quit, listeners close in {wait:?}");
+        self.sleep_unless_fast(wait);
         self.close_listeners();
         self.children.stop_ingests();
         let mut looks = 0u32;
@@ -412,7 +443,7 @@ impl Server {
         };
         if guest.is_err() {
             // It is logged and counted.
-        } else if self.clients.len() >= limit {
+        } else if self.clients.len() + self.workers.clients_elsewhere() >= limit {
             let text = format!("{peer} is refused, max_connections {limit} are connected");
             log::warn!("{}", Error::new(ErrorCode::ConnectionsExceed, text).summary());
         } else {
@@ -467,7 +498,7 @@ impl Server {
 }
 
 /// What nobody else knows, until the server ends.
-fn secret() -> Result<[u8; 32]> {
+pub fn secret() -> Result<[u8; 32]> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret)
         .map_err(|cause| Error::new(ErrorCode::StInitialize, format!("make up a secret: {cause}")))?;

@@ -113,6 +113,14 @@ pub const FORWARD_TARGETS: usize = 256;
 pub const FORWARDS: usize = 8192;
 /// Ends of clients that are being told to callback servers at one time; beyond, clients wait for their own.
 pub const HOOK_NOTICES: usize = 4096;
+/// Descriptors that one message over a Unix socket passes on (what Linux allows).
+pub const PASSED_DESCRIPTORS: usize = 253;
+/// A line that one worker tells another, bytes: the longest name of a stream, and a mark.
+pub const WORKER_LINE_BYTES: usize = RTMP_COMMAND_BYTES + 16;
+/// What one worker tells another of itself in one answer, bytes.
+pub const WORKER_ANSWER_BYTES: usize = 64 << 20;
+/// Processes that share the work of one server.
+pub const WORKERS: usize = 256;
 /// Child processes at one time: FFmpeg for inputs and outputs, and commands, of which each publisher starts some.
 pub const CHILD_PROCESSES: usize = 1024;
 /// Addresses whose connections are counted; those above come in uncounted.

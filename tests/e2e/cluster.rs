@@ -55,7 +55,11 @@ fn plays_of(origin: &Server) -> usize {
 
 /// A frame whose payload tells its number.
 fn numbered(number: u32) -> Tag {
-    let kind: u8 = if number % KEYFRAME_EVERY == 0 { 0x17 } else { 0x27 };
+    let kind: u8 = if number.is_multiple_of(KEYFRAME_EVERY) {
+        0x17
+    } else {
+        0x27
+    };
     let mut payload = vec![kind, 1, 0, 0, 0];
     payload.extend(number.to_be_bytes());
     payload.extend(std::iter::repeat_n(number as u8, 500));
@@ -184,7 +188,7 @@ fn each_role_may_be_killed_under_load() {
     let killed = Instant::now();
     drop((player, edge));
     let edge = outer();
-    let _again = wait_for("the outer edge to play again", 20, || {
+    wait_for("the outer edge to play again", 20, || {
         let session = Rtmp::connect(edge.port(), "live").ok()?;
         let mut player = session.play("s").ok()?;
         player.wait_for_media().ok()

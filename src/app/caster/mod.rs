@@ -67,6 +67,8 @@ pub fn open(server: &Rc<Server>) -> Result<()> {
     for caster in &server.casters.settings {
         let address = caster.address()?;
         match caster.kind {
+            // Each datagram would go to one of the workers.
+            CasterKind::MpegtsOverUdp if !server.workers.is_first() => {}
             CasterKind::MpegtsOverUdp => {
                 let worker = mpegts::open(server, caster, address).wrap("stream_caster")?;
                 server.casters.workers.borrow_mut().push(worker);

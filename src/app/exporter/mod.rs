@@ -10,7 +10,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::config::section::exporter::Exporter as Settings;
-use super::server::Server;
+use super::http::conn;
+use super::listener::Listener;
+use super::server::{Door, Server};
 use crate::core::coroutine;
 use crate::core::mini_http::{Answer, MiniHttp};
 use crate::kernel::error::{Error, IoWrap, Result};
@@ -27,6 +29,8 @@ pub struct Exporter {
     /// Those of the start: a reload does not change them.
     settings: Settings,
     port: RefCell<Option<MiniHttp>>,
+    /// That of a worker, which asks the others before it answers.
+    listener: RefCell<Option<Listener>>,
 }
 
 impl Exporter {
@@ -35,6 +39,7 @@ impl Exporter {
         Exporter {
             settings,
             port: RefCell::default(),
+            listener: RefCell::default(),
         }
     }
 
@@ -46,6 +51,7 @@ impl Exporter {
     /// Listens no more.
     pub fn close(&self) {
         self.port.take();
+        self.listener.take();
     }
 }
 
@@ -72,6 +78,14 @@ pub fn open(server: &Rc<Server>) -> Result<()> {
     if let Some(other) = server.listening().iter().find(|other| overlaps(other)) {
         let text = format!("exporter.listen {address}: this server listens at {other} already");
         return Err(Error::new(ErrorCode::SocketBind, text));
+    }
+    if server.workers.are_several() {
+        let accepting = server.clone();
+        let door = Door::plain("exporter", conn::serve_metrics);
+        let accept = move |socket, peer| accepting.admit(door, socket, peer);
+        let listener = Listener::open("Exporter", address, accept)?;
+        server.exporter.listener.replace(Some(listener));
+        return Ok(());
     }
     listen(server, address)?;
     log::info!("Exporter listen at tcp://{address}");

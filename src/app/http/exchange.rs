@@ -68,6 +68,8 @@ pub struct Exchange<'c, 's> {
     pub peer: SocketAddr,
     /// Who asks: the peer, or the client that a trusted proxy asks for.
     pub client: IpAddr,
+    /// Another worker of this server asks, for this one's part of an answer.
+    pub for_worker: bool,
     input: &'c mut Input<'s>,
     timeouts: Timeouts,
     body: BodyReader,
@@ -113,6 +115,7 @@ impl<'c, 's> Exchange<'c, 's> {
             vhost: server.config().vhost(&request.vhost_name()),
             body: BodyReader::new(request.body),
             keep_alive: request.wants_keep_alive(),
+            for_worker: false,
             output: Output::Unanswered,
             server,
             request,

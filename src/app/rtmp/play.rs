@@ -43,7 +43,8 @@ pub(super) fn serve(
     let admitted = request.admit(Action::Play);
     let ended = admitted.and_then(|()| {
         let cluster = &request.vhost.cluster;
-        match cluster.origin_cluster && !cluster.is_remote && source.publisher().is_none() {
+        let is_away = || source.publisher().is_none() && !request.server.workers.has_elsewhere(source.url());
+        match cluster.origin_cluster && !cluster.is_remote && is_away() {
             true => send_on(session, stream, request),
             false => send(session, stream, request, source, duration_ms, turn, interval),
         }
@@ -96,6 +97,7 @@ fn send(
         source,
         Protocol::Rtmp,
     );
+    request.server.workers.watch(&request.server, source);
     let mut player = Player {
         delivery: Delivery::join(source, session.connection().chunk_size(), stream, merged, by_courier),
         stream,

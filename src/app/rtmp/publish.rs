@@ -52,8 +52,10 @@ pub(super) fn serve(
         let _ = session.reject(&StatusCode::PublishBadName, "publishing is refused");
         return Err(refused);
     }
-    let publication = match source.publish() {
-        Ok(publication) => publication,
+    let claimed = request.server.workers.claim(&request.server, source.url(), stream);
+    let begun = claimed.and_then(|claim| Ok((source.publish()?, claim)));
+    let (publication, claim) = match begun {
+        Ok(begun) => begun,
         Err(busy) => {
             // Encoders show this to their users; SRS just closes.
             session.reject(
@@ -85,6 +87,7 @@ pub(super) fn serve(
             Err(refused)
         }
     };
+    drop(claim);
     // The name is free by now: the next publisher does not wait for this call.
     request.tell(Event::Unpublish);
     ended

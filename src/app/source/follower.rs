@@ -59,9 +59,19 @@ impl Follower {
         Self::join_at(source, source.start_number(), end, latency)
     }
 
+    /// A player's beginning for one that hands the stream on to players elsewhere: it counts as somebody who plays.
+    pub fn join_for_players(source: &Rc<Source>, latency: Duration) -> Self {
+        let (_, end) = source.publication();
+        Self::join_as(source, Cursor::at(source.start_number()), end, latency)
+    }
+
     fn join_at(source: &Rc<Source>, number: u64, end: Rc<PublicationEnd>, latency: Duration) -> Self {
+        Self::join_as(source, Cursor::following(number), end, latency)
+    }
+
+    fn join_as(source: &Rc<Source>, cursor: Cursor, end: Rc<PublicationEnd>, latency: Duration) -> Self {
         Follower {
-            place: Place::join_as(source, Cursor::following(number), Waiter::new()),
+            place: Place::join_as(source, cursor, Waiter::new()),
             end,
             stop_at: Rc::default(),
             latency,

@@ -6,7 +6,7 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -136,6 +136,7 @@ impl Setup {
             allowed_errors: self.allowed_errors,
             port,
             folder,
+            has_ended: false,
             _port: held,
             is_killed: false,
         }
@@ -148,6 +149,7 @@ impl Setup {
             program: Running::StandIn(nginx),
             allowed_errors: self.allowed_errors,
             folder,
+            has_ended: false,
             _port: None,
             is_killed: false,
         }
@@ -192,6 +194,8 @@ pub struct Server {
     allowed_errors: Vec<&'static str>,
     port: u16,
     folder: WorkDir,
+    /// The scenario has ended it.
+    has_ended: bool,
     _port: Option<Port>,
     is_killed: bool,
 }
@@ -231,6 +235,28 @@ impl Server {
     #[track_caller]
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.pid().cast_signed()), signal).unwrap_or_else(|e| panic!("send {signal}: {e}"));
+    }
+
+    /// Sends it a signal that ends it, and gives how it ended.
+    #[track_caller]
+    pub fn end_by(mut self, signal: Signal) -> ExitStatus {
+        self.signal(signal);
+        let Running::Real(program) = &mut self.program else {
+            panic!("the stand-in ends otherwise");
+        };
+        let ended = program.wait(20).status;
+        self.has_ended = true;
+        ended
+    }
+
+    /// Waits until it ends by itself, as the scenario wants it.
+    #[track_caller]
+    pub fn wait_until_ended(&mut self, seconds: u64) {
+        let Running::Real(program) = &mut self.program else {
+            panic!("the stand-in does not end");
+        };
+        program.wait(seconds).ok();
+        self.has_ended = true;
     }
 
     /// Whether this is the stand-in, whose log is not ours.
@@ -311,11 +337,13 @@ impl Server {
             return;
         }
         assert!(
-            program.is_running(),
+            self.has_ended || program.is_running(),
             "the server ended by itself:\n{}",
             tail(&program.output(), 40)
         );
-        program.stop().ok();
+        if !self.has_ended {
+            program.stop().ok();
+        }
         let log = program.output();
         let bad = log.lines().find(|line| self.is_bad(line));
         assert_eq!(bad, None, "the server's log holds a line that it should not");

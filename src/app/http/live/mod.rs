@@ -141,6 +141,7 @@ fn play(exchange: &mut Exchange<'_, '_>, vhost: &Rc<Vhost>, url: &StreamUrl, for
     server
         .edges
         .watch(&server, vhost, url, &source, client_protocol(exchange));
+    server.workers.watch(&server, &source);
     let feed = Feed::join(&source, &vhost.http_remux, format);
     let played = Player::new(exchange, &server, vhost, feed).play();
     admission.leave(&played);
