@@ -292,6 +292,25 @@ impl TcpStream {
         Ok(())
     }
 
+    /// Writes what the socket takes at once, without waiting; gives how many bytes that was. Always asks the kernel:
+    /// the cheapest way for a socket that is known to be writable.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match send(&self.inner, &[IoSlice::new(bytes)]) {
+                Ok(count) => {
+                    self.sent.set(self.sent.get() + count as u64);
+                    return Ok(count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// Writes what the socket takes at once, without waiting; gives how many bytes that was.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use crate::app::config::section::cluster::Protocol;
 use crate::app::config::section::security::Action;
 use crate::app::edge::cluster;
 use crate::app::hooks::Event;
-use crate::app::pithy::{Progress, Turn};
+use crate::app::pithy::{self, Progress, Turn};
 use crate::app::source::{Delivery, MergedWrite, Source};
 use crate::app::stream::Stream;
 use crate::core::clock::Moment;
@@ -17,9 +17,6 @@ use crate::core::coroutine;
 use crate::kernel::error::{Error, IoWrap, Result, Wrap};
 use crate::kernel::error_code::ErrorCode;
 use crate::protocol::rtmp::server::{PlayEvent, Server as Session};
-
-/// How often a player looks whether it is its turn to print.
-const LOOK: Duration = Duration::from_secs(5);
 
 /// How long a client may take to say that it goes to another server.
 const REDIRECT_ANSWER: Duration = Duration::from_secs(3);
@@ -136,7 +133,7 @@ impl Player<'_> {
             if turn.take(interval) {
                 self.report(&mut progress);
             }
-            self.wait(Moment::after(LOOK))?;
+            self.wait(Moment::after(pithy::look(self.delivery.players())))?;
         }
     }
 
