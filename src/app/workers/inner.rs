@@ -13,12 +13,15 @@ use crate::core::id::ContextId;
 use crate::core::tcp::TcpStream;
 use crate::kernel::error::Result;
 use crate::protocol::http::percent;
+use crate::protocol::http::response::ResponseHead;
 use crate::protocol::http::status::Status;
 
 /// What is published here, and its changes; see [`peers`].
 pub const STREAMS: &str = "/streams";
 /// Whether a stream is published here.
 pub const PUBLISHED: &str = "/published";
+/// Leaves the files of a stream to whoever asks, and tells the number of its next segment of HLS.
+pub const GIVE_AWAY: &str = "/give-away";
 /// The messages of a stream that is published here; see [`pull`].
 pub const PLAY: &str = "/play";
 
@@ -54,6 +57,12 @@ fn answer(exchange: &mut Exchange<'_, '_>) -> Result<()> {
     match path.as_str() {
         STREAMS => peers::tell(exchange),
         PLAY => pull::serve(exchange, &key),
+        GIVE_AWAY => {
+            let server = exchange.server.clone();
+            server.dash.give_away(&key);
+            let number = server.hls.give_away(&key).unwrap_or(0);
+            exchange.reply(ResponseHead::new(Status::OK), number.to_string().as_bytes())
+        }
         PUBLISHED => {
             let is_here = exchange.server.workers.published.borrow().contains_key(&key);
             exchange.reply_status(if is_here { Status::OK } else { Status::NOT_FOUND })
