@@ -170,13 +170,16 @@ fn segments_go_on_when_the_publisher_comes_to_another_worker() {
         let numbers: Vec<u32> = text.lines().filter_map(segment).collect();
         (status == 200 && !numbers.is_empty()).then_some(numbers)
     };
-    let mut newest = None;
     for round in 0.. {
         let publisher = web.publish(Sample::H264Aac);
-        newest = wait_for("a new segment", 20, || {
-            let last = *numbers()?.last()?;
-            assert!(newest.is_none_or(|newest| last >= newest), "{last} after {newest:?}");
-            (Some(last) > newest).then_some(Some(last))
+        web.server
+            .wait_for_lines(round + 1, &["client identified", "fmle-publish"]);
+        // By now that of the publisher before has its last segment.
+        let before = numbers().and_then(|numbers| numbers.last().copied());
+        wait_for("a new segment", 20, || {
+            let last = numbers()?.last().copied();
+            assert!(last >= before, "{last:?} after {before:?}");
+            (last > before).then_some(())
         });
         drop(publisher);
         web.server.wait_for_lines(round + 1, &["client disconnect peer"]);

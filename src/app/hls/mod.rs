@@ -60,6 +60,11 @@ impl HlsStreams {
         Some(Box::new(recorder))
     }
 
+    /// Whether a stream is written now.
+    pub fn is_live(&self, key: &str) -> bool {
+        self.streams.is_live(key)
+    }
+
     /// Leaves a stream and its files to another worker; gives the number of the next segment.
     pub fn give_away(&self, key: &str) -> Option<u64> {
         let stream = self.streams.take(key)?;

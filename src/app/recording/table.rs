@@ -99,6 +99,11 @@ impl<S: Lasting> Table<S> {
         if is_live { None } else { streams.remove(key) }
     }
 
+    /// Whether a stream is written now.
+    pub fn is_live(&self, key: &str) -> bool {
+        self.0.borrow().get(key).is_some_and(|stream| stream.life().is_live())
+    }
+
     /// All whose files are deleted some day.
     pub fn take_disposable(&self) -> Vec<Rc<S>> {
         self.take_if(|stream| !stream.dispose_after().is_zero())
@@ -155,6 +160,7 @@ mod tests {
             assert_eq!(table.take_idle(Moment::after(KEPT)).len(), 1);
             assert_eq!(there(), [false, false, true, false]);
             let url = put("elsewhere", 10, false);
+            assert!(table.is_live(&urls[2].stream_url()) && !table.is_live(&url.stream_url()));
             assert!(table.take(&url.stream_url()).is_some() && table.get(&url).is_none());
         })
         .unwrap();
