@@ -20,6 +20,7 @@ mod browser_player;
 mod casters;
 mod children;
 mod cluster;
+mod cluster_documented;
 mod cluster_network;
 mod cluster_registry;
 mod config_cli;

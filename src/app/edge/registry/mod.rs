@@ -203,26 +203,24 @@ impl Registry {
     /// Sends commands when it is our turn. Yields.
     fn call(&self, batch: &Batch) -> Result<Vec<Reply>> {
         let deadline = Moment::after(self.timeout.get());
-        let mut taken = loop {
+        let (mut turn, mut line) = loop {
             if !self.is_here.get() {
                 return Err(Error::new(ErrorCode::OriginClusterDiscover, "Redis is away"));
             }
             if let Some(line) = self.line.take() {
-                break Taken {
+                let turn = Turn {
                     registry: self,
-                    line: Some(line),
+                    line: None,
                 };
+                break (turn, line);
             }
             if !self.turn.wait_until(deadline) {
                 return Err(Error::new(ErrorCode::SocketTimeout, "Redis is slow"));
             }
         };
-        let called = match &mut taken.line {
-            Some(line) => line.call(batch),
-            None => Ok(Vec::new()),
-        };
-        if called.is_err() {
-            taken.line = None;
+        let called = line.call(batch);
+        if called.is_ok() {
+            turn.line = Some(line);
         }
         called
     }
@@ -309,16 +307,16 @@ impl Registry {
     }
 }
 
-/// The connection, while somebody has it. What is not given back is lost.
-struct Taken<'a> {
+/// A turn at the connection. What is not given back by its end is lost, as after an error or a panic.
+struct Turn<'a> {
     registry: &'a Registry,
     line: Option<Line>,
 }
 
-impl Drop for Taken<'_> {
+impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let registry = self.registry;
-        match self.line.take().filter(|_| !std::thread::panicking()) {
+        match self.line.take() {
             Some(line) => {
                 registry.line.replace(Some(line));
                 registry.turn.notify_one();
