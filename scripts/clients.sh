@@ -10,6 +10,7 @@ PACKAGES=(
     gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-rtsp
     vlc-bin vlc-plugin-base
     chromium
+    valgrind
 )
 
 # A file of each package of npm, which is all that the tests load.
@@ -27,7 +28,7 @@ missing_packages() {
     # Programs that are there from elsewhere will do.
     for package in "${PACKAGES[@]}"; do
         case $package in
-            curl | ffmpeg | openssl | rtmpdump | unzip | nginx | python3) command -v "$package" >/dev/null && continue ;;
+            curl | ffmpeg | openssl | rtmpdump | unzip | nginx | python3 | valgrind) command -v "$package" >/dev/null && continue ;;
             procps) command -v ps >/dev/null && continue ;;
             python3-pip) python3 -m pip --version >/dev/null 2>&1 && continue ;;
         esac

@@ -300,3 +300,126 @@ fn needs_header(codec: Option<Codec>) -> bool {
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reel::{Film, Reel};
+    use crate::synthetic::Shape;
+
+    const LOOK: Look = Look {
+        verify: true,
+        max_gap: Duration::from_secs(2),
+        in_order: true,
+    };
+
+    /// The messages of a publisher: headers, then two rounds of stamped media.
+    fn messages() -> Vec<(Kind, u32, Vec<u8>)> {
+        let shape = Shape {
+            bitrate: 250_000,
+            rate: 25,
+            gop: 10,
+            sound: true,
+        };
+        let reel = Reel::load(&Film::Synthetic(shape)).unwrap();
+        let mut out: Vec<_> = reel.headers.iter().map(|frame| (frame.kind, 0, frame.payload.to_vec())).collect();
+        let (mut number, mut sounds, mut sound_sum) = (0, 0, 0u32);
+        for round in 0..2 {
+            for shot in &reel.shots {
+                let time = (reel.duration * round).as_millis() as u32 + shot.frame.timestamp;
+                let Some(at) = shot.stamp_at else {
+                    sounds += 1;
+                    sound_sum = sound_sum.wrapping_add(shot.digest);
+                    out.push((Kind::Audio, time, shot.frame.payload.to_vec()));
+                    continue;
+                };
+                let stamp = Stamp {
+                    stream: 1,
+                    number,
+                    sent_micros: micros(unix_time()) + 1_000_000,
+                    digest: shot.digest,
+                    sounds,
+                    sound_sum,
+                };
+                number += 1;
+                out.push((Kind::Video, time, shot.stamped(at, &stamp).to_vec()));
+            }
+        }
+        out
+    }
+
+    fn faults_of(messages: &[(Kind, u32, Vec<u8>)], step: usize) -> (Rc<Tally>, Vec<(Fault, u64)>) {
+        let tally = Rc::new(Tally::default());
+        let mut observer = Observer::new(tally.clone(), LOOK, Moment::now());
+        observer.accepted();
+        for (kind, timestamp, body) in messages {
+            for (index, bytes) in body.chunks(step).enumerate() {
+                observer.media(Part {
+                    kind: *kind,
+                    timestamp: *timestamp,
+                    length: body.len(),
+                    at: index * step,
+                    bytes,
+                });
+            }
+        }
+        let faults = tally.faults();
+        (tally, faults)
+    }
+
+    #[test]
+    fn a_good_stream_has_no_faults_however_it_is_cut() {
+        let messages = messages();
+        for step in [1, 50, 99, 100, 101, 10_000] {
+            let (tally, faults) = faults_of(&messages, step);
+            assert_eq!(faults, [], "{:?}", tally.examples());
+            assert_eq!(tally.messages.get(), messages.len() as u64);
+            assert_eq!(tally.pictures.get(), 20);
+            assert_eq!(tally.latency.borrow().count(), 20);
+            assert_eq!(tally.first_frame.borrow().count(), 1);
+        }
+    }
+
+    #[test]
+    fn each_fault_is_found() {
+        let good = messages();
+        let position = |kind: Kind, nth: usize| {
+            let mut of_kind = good.iter().enumerate().filter(|(_, message)| message.0 == kind);
+            of_kind.nth(nth).unwrap().0
+        };
+        let without = |at: usize| {
+            let mut bad = good.clone();
+            bad.remove(at);
+            bad
+        };
+        let changed = |at: usize, change: &dyn Fn(&mut (Kind, u32, Vec<u8>))| {
+            let mut bad = good.clone();
+            change(&mut bad[at]);
+            bad
+        };
+        // A header comes first of each kind.
+        let (picture, sound) = (position(Kind::Video, 5), position(Kind::Audio, 5));
+        let cases = [
+            (without(position(Kind::Video, 0)), Fault::NoHeader),
+            (without(picture), Fault::Lost),
+            (without(sound), Fault::Sound),
+            (changed(picture, &|message| *message.2.last_mut().unwrap() ^= 1), Fault::Changed),
+            (changed(sound, &|message| message.2[20] ^= 1), Fault::Sound),
+            (changed(picture, &|message| message.1 = 0), Fault::TimeBack),
+            (changed(good.len() - 1, &|message| message.1 += 3000), Fault::TimeGap),
+        ];
+        for (messages, fault) in cases {
+            let (_, faults) = faults_of(&messages, 64);
+            assert_eq!(faults, [(fault, 1)]);
+        }
+    }
+
+    #[test]
+    fn a_player_that_joins_late_begins_where_it_is() {
+        let good = messages();
+        // Its headers, then the second half.
+        let late = [&good[..3], &good[good.len() / 2..]].concat();
+        let (tally, faults) = faults_of(&late, 64);
+        assert_eq!(faults, [], "{:?}", tally.examples());
+    }
+}
