@@ -24,6 +24,7 @@ pub mod listener;
 pub mod monitor;
 pub mod pithy;
 pub mod recording;
+pub mod reload;
 pub mod rtmp;
 pub mod server;
 pub mod source;

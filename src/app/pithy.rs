@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use crate::app::stream::Stream;
+use crate::app::stat::Carrier;
 use crate::core::clock::Moment;
 use crate::kernel::rate::{Kbps, Rate};
 
@@ -48,11 +48,11 @@ impl Progress {
         Moment::now().since(self.since).as_millis()
     }
 
-    /// The rates of the connection: out and in.
-    pub fn sample(&mut self, stream: &Stream) -> (Kbps, Kbps) {
+    /// The rates of what carries it: out and in.
+    pub fn sample(&mut self, carrier: &dyn Carrier) -> (Kbps, Kbps) {
         let time = Moment::now().since(self.since);
-        self.sent.sample(time, stream.sent_bytes());
-        self.received.sample(time, stream.received_bytes());
+        self.sent.sample(time, carrier.sent_bytes());
+        self.received.sample(time, carrier.received_bytes());
         (self.sent.kbps(), self.received.kbps())
     }
 }

@@ -32,7 +32,7 @@ use super::pithy::Turn;
 use super::recording::Recordings;
 use super::rtmp::{self, Bandchecks};
 use super::source::SourceTable;
-use super::stat::{self, ReloadState, Statistics};
+use super::stat::{self, Statistics};
 use super::stream::Stream;
 use crate::core::clock::Moment;
 use crate::core::coroutine;
@@ -54,7 +54,7 @@ const GRACE_LOOK: Duration = Duration::from_secs(1);
 
 /// The parts that connections use.
 pub struct Server {
-    config: RefCell<Rc<Config>>,
+    pub(super) config: RefCell<Rc<Config>>,
     /// All streams.
     pub sources: SourceTable,
     /// All clients.
@@ -97,9 +97,10 @@ pub struct Server {
     pub tickets: Tickets,
     /// The connections of each address.
     pub crowd: Rc<Crowd>,
-    origin: RefCell<Origin>,
+    /// Where the configuration comes from.
+    pub(super) origin: RefCell<Origin>,
     /// What our listeners of TLS show.
-    certificates: Certificates,
+    pub(super) certificates: Certificates,
     /// For RTMP, by whether TLS is spoken, and where.
     listeners: RefCell<HashMap<(bool, SocketAddr), Listener>>,
     quit: Cell<Option<Quit>>,
@@ -342,7 +343,7 @@ impl Server {
     }
 
     /// Opens what the configuration lists and is not open yet, then closes what it no longer lists.
-    fn open_listeners(self: &Rc<Self>) -> Result<()> {
+    pub(super) fn open_listeners(self: &Rc<Self>) -> Result<()> {
         let config = self.config();
         let certificates = config.key_files();
         self.certificates.load(&certificates)?;
@@ -458,58 +459,6 @@ impl Server {
         let agreed = stream.begin_tls(machine, TLS_HANDSHAKE);
         let agreed = agreed.io_wrap(ErrorCode::HttpsHandshake, || "TLS handshake".into())?;
         log::debug!("client speaks {agreed}");
-        Ok(())
-    }
-
-    /// Reads the configuration again. A file that is not valid changes nothing. Yields.
-    ///
-    /// # Errors
-    /// What is wrong with the new configuration, or an address that cannot be listened at; the old one stays in force.
-    pub fn reload(self: &Rc<Self>) -> Result<()> {
-        self.stat.reloads.begin();
-        let reloaded = self.load_and_apply();
-        match &reloaded {
-            Ok(()) => self.stat.reloads.reach(ReloadState::Done),
-            Err(error) => self.stat.reloads.fail(error),
-        }
-        reloaded
-    }
-
-    fn load_and_apply(self: &Rc<Self>) -> Result<()> {
-        let origin = self.origin.borrow().clone();
-        let loaded = origin.load().inspect_err(|error| {
-            if error.code() == ErrorCode::ConfigInvalid {
-                // It was read, but may not run.
-                self.stat.reloads.reach(ReloadState::Transforming);
-            }
-        });
-        let loaded = loaded.wrap("reload")?;
-        self.stat.reloads.reach(ReloadState::Applying);
-        for warning in &loaded.warnings {
-            log::warn!("{warning}");
-        }
-        let old = self.config.replace(loaded.config);
-        if let Err(error) = self.open_listeners() {
-            self.config.replace(old);
-            // What was opened for the new one is closed again; the old ones are all open still.
-            let _ = self.open_listeners();
-            return Err(error.wrap("reload"));
-        }
-        self.certificates.refresh();
-        let config = self.config();
-        self.sources.for_each(|source| {
-            if let Some(vhost) = config.vhost(source.vhost()) {
-                source.set_play(Rc::new(vhost.play.clone()));
-                source.keep_sound(vhost.http_remux.kept_sound());
-            }
-        });
-        if !self.is_quitting() {
-            self.children.apply(&config);
-        }
-        self.stat.host.count_disks(&config.stats.disk);
-        self.stat
-            .retain_vhosts(|name| config.vhosts().iter().any(|vhost| vhost.name == name));
-        log::info!("reload success");
         Ok(())
     }
 }

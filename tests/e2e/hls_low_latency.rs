@@ -104,6 +104,21 @@ fn parts_are_the_segment_and_a_hint_can_be_asked_for() {
 }
 
 #[test]
+fn a_folder_that_the_vhost_mounts_has_parts_too() {
+    let site = Web::start(Setup::default().vhost(
+        "hls { enabled on; hls_low_latency on; hls_part 0.5; hls_fragment 2; hls_ctx off; hls_path ./html/hls; }
+        http_static { enabled on; mount [vhost]/tv; dir ./html/hls; }",
+    ));
+    let _publisher = site.publish(Sample::H264Aac);
+    let text = wait_for("a playlist with parts", 20, || {
+        let (status, text) = site.get("/tv/live/s.m3u8");
+        (status == 200 && !parts(&text).is_empty()).then_some(text)
+    });
+    let bytes = site.get_bytes(&format!("/tv/live/{}", hint(&text)));
+    assert!(&bytes[4..8] == b"styp" || &bytes[4..8] == b"moof");
+}
+
+#[test]
 fn an_update_leaves_out_what_is_known_and_the_end_is_a_file() {
     let site = start("hls_ctx on; hls_fragment 1;");
     let mut publisher = site.publish(Sample::H264Aac);

@@ -34,6 +34,7 @@ mod hds;
 mod heartbeat;
 mod hls;
 mod hls_low_latency;
+mod hls_rules;
 mod hostile;
 mod http_api;
 mod http_api_fields;

@@ -8,14 +8,17 @@ pub mod coworkers;
 mod origin;
 mod pull;
 mod traverse;
+pub mod upstream;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
+use self::origin::Origins;
 use self::pull::Pull;
 pub use self::traverse::traverse;
+use self::upstream::Upstreams;
 use super::config::section::vhost::Vhost;
 use super::pithy::Turn;
 use super::rtmp::dialogue::Approach;
@@ -66,26 +69,49 @@ impl Edges {
         if !vhost.cluster.is_remote {
             return None;
         }
-        let until = Moment::after(pause);
+        let origins = || -> Box<dyn Upstreams> {
+            Box::new(Origins {
+                cluster: vhost.cluster.clone(),
+                url: url.clone(),
+            })
+        };
+        Some(self.play_from(server, vhost, url, source, Moment::after(pause), origins))
+    }
+
+    /// Plays a stream from one of `upstreams` as long as it has players here, at least until `until`; where that is done
+    /// already, it goes on as it is.
+    pub fn play_from(
+        &self,
+        server: &Rc<Server>,
+        vhost: &Rc<Vhost>,
+        url: &StreamUrl,
+        source: &Rc<Source>,
+        until: Moment,
+        upstreams: impl FnOnce() -> Box<dyn Upstreams>,
+    ) -> Rc<Pull> {
         let known = self.pulls.borrow().get(source.url()).cloned();
         if let Some(pull) = known {
             pull.keep_until(until);
-            return Some(pull);
+            return pull;
         }
-        let pull = Rc::new(Pull::new(vhost.clone(), url.clone(), source.clone(), until));
+        let pull = Rc::new(Pull::new(
+            upstreams(),
+            vhost.clone(),
+            url.clone(),
+            source.clone(),
+            until,
+        ));
         self.pulls.borrow_mut().insert(source.url().to_owned(), pull.clone());
-        let (running, weak) = (pull.clone(), Rc::downgrade(server));
-        let body = move || {
-            running.run(&weak);
-            if let Some(server) = weak.upgrade() {
-                server.edges.pulls.borrow_mut().remove(running.source().url());
-            }
+        let running = Running {
+            pull: pull.clone(),
+            server: Rc::downgrade(server),
         };
+        let body = move || running.pull.run(&running.server);
         if let Err(error) = coroutine::spawn_with("edge pull", coroutine::STACK_BYTES, body) {
-            log::error!("edge: no memory to play {} from its origin: {error}", source.url());
+            log::error!("edge: no memory to play {} from elsewhere: {error}", source.url());
             self.pulls.borrow_mut().remove(source.url());
         }
-        Some(pull)
+        pull
     }
 
     /// Publishes a stream at the first origin that takes it. Yields.
@@ -108,6 +134,20 @@ impl Edges {
         };
         let pusher = origin::first(&self.choices, &vhost.cluster, url, |url| Pusher::open(url, options))?;
         Ok(Proxied { pusher, _claim: claim })
+    }
+}
+
+/// A pull at work: however it ends, the next player begins a new one.
+struct Running {
+    pull: Rc<Pull>,
+    server: Weak<Server>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(server) = self.server.upgrade() {
+            server.edges.pulls.borrow_mut().remove(self.pull.source().url());
+        }
     }
 }
 

@@ -1,11 +1,56 @@
 //! Which origin a stream is asked for, and by which name.
 
 use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
 
+use super::upstream::{Upstream, Upstreams};
 use crate::app::config::section::cluster::Cluster;
+use crate::app::rtmp::dialogue::Approach;
+use crate::app::rtmp::pull::Puller;
+use crate::app::server::Server;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::error_code::ErrorCode;
 use crate::protocol::rtmp::url::{RTMP_PORT, StreamUrl};
+
+/// How long an origin that is played from may take to connect, for the dialogue, and be silent.
+const STEP: Duration = Duration::from_secs(5);
+
+/// The origins of a vhost, as those who may have one of its streams.
+pub struct Origins {
+    /// What the vhost says of them.
+    pub cluster: Rc<Cluster>,
+    /// The stream, as the client here named it.
+    pub url: StreamUrl,
+}
+
+impl Origins {
+    fn open_at(&self, server: &Server, url: &str) -> Result<Box<dyn Upstream>> {
+        let approach = Approach {
+            trust: &server.trust,
+            connect_timeout: STEP,
+            dialogue_timeout: STEP,
+            client: None,
+            tells_who: self.cluster.debug_srs_upnode,
+        };
+        Ok(Box::new(Puller::open(url, approach)?))
+    }
+}
+
+impl Upstreams for Origins {
+    fn len(&self) -> usize {
+        self.cluster.origins.len()
+    }
+
+    fn open(&self, server: &Rc<Server>) -> Result<Box<dyn Upstream>> {
+        let url = next(&server.edges.choices, &self.cluster, &self.url)?;
+        self.open_at(server, &url)
+    }
+
+    fn follow(&self, server: &Rc<Server>, url: &str) -> Result<Box<dyn Upstream>> {
+        self.open_at(server, url)
+    }
+}
 
 /// The stream's URL at the origin whose turn it is.
 ///

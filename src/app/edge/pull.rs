@@ -1,18 +1,16 @@
-//! One stream that is played from an origin.
+//! One stream that is played from elsewhere: an origin of an edge, in most cases.
 
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use super::origin;
+use super::upstream::{Pulled, Upstreams};
 use crate::app::companions::{self, Companions};
 use crate::app::config::section::vhost::Vhost;
 use crate::app::hooks::Subject;
 use crate::app::pithy::Progress;
 use crate::app::recording;
-use crate::app::rtmp::dialogue::Approach;
-use crate::app::rtmp::pull::{Pulled, Puller};
 use crate::app::server::Server;
 use crate::app::source::{Publication, Source};
 use crate::app::stat::{ClientKind, NewClient, Publishing};
@@ -26,8 +24,6 @@ use crate::kernel::frame::Frame;
 use crate::kernel::log::printable;
 use crate::protocol::rtmp::url::StreamUrl;
 
-/// How long an origin may take to connect, for the dialogue, and be silent.
-const ORIGIN: Duration = Duration::from_secs(5);
 /// The pause when all origins have failed.
 const RETRY: Duration = Duration::from_secs(3);
 /// Origins of a cluster send us on; one that does it over and over goes round in circles.
@@ -37,8 +33,9 @@ const LOOK: Duration = Duration::from_millis(500);
 /// For so long without media players wait for another origin; then the stream is over.
 const HOLD: Duration = Duration::from_secs(10);
 
-/// A stream of an origin, as long as somebody plays it here.
+/// A stream of another server, as long as somebody plays it here.
 pub struct Pull {
+    upstreams: Box<dyn Upstreams>,
     vhost: Rc<Vhost>,
     url: StreamUrl,
     source: Rc<Source>,
@@ -48,8 +45,16 @@ pub struct Pull {
 }
 
 impl Pull {
-    pub(super) fn new(vhost: Rc<Vhost>, url: StreamUrl, source: Rc<Source>, until: Moment) -> Self {
+    /// Plays the stream of `url` from one of `upstreams` into `source`, at least until `until`.
+    pub(super) fn new(
+        upstreams: Box<dyn Upstreams>,
+        vhost: Rc<Vhost>,
+        url: StreamUrl,
+        source: Rc<Source>,
+        until: Moment,
+    ) -> Self {
         Pull {
+            upstreams,
             vhost,
             url,
             source,
@@ -74,13 +79,18 @@ impl Pull {
     pub(super) fn run(&self, server: &Weak<Server>) {
         let mut feed = Feed::default();
         let mut failures = 0;
-        while let Some(server) = server
-            .upgrade()
-            .filter(|server| !server.is_quitting() && self.is_wanted())
-        {
+        while let Some(server) = server.upgrade().filter(|server| !server.is_quitting()) {
+            if !self.is_wanted() {
+                // To end may wait for files; who comes meanwhile wants it still.
+                feed.end();
+                if self.is_wanted() {
+                    continue;
+                }
+                break;
+            }
             let had = feed.last_media;
             match self.play(&server, &mut feed) {
-                Ok(()) if !self.is_wanted() => break,
+                Ok(()) if !self.is_wanted() => continue,
                 Ok(()) => {
                     log::info!("edge: the stream {} has ended at its origin", self.url.stream_url());
                     feed.end();
@@ -89,7 +99,7 @@ impl Pull {
             }
             // One that has played is no failure: the next origin is asked at once.
             failures = if feed.last_media > had { 1 } else { failures + 1 };
-            if failures >= self.vhost.cluster.origins.len() {
+            if failures >= self.upstreams.len() {
                 drop(server);
                 coroutine::sleep(RETRY);
                 failures = 0;
@@ -101,20 +111,12 @@ impl Pull {
 
     /// From one origin, until it fails, the stream ends, or nobody plays it.
     fn play(&self, server: &Rc<Server>, feed: &mut Feed) -> Result<()> {
-        let url = origin::next(&server.edges.choices, &self.vhost.cluster, &self.url)?;
-        let approach = Approach {
-            trust: &server.trust,
-            connect_timeout: ORIGIN,
-            dialogue_timeout: ORIGIN,
-            client: None,
-            tells_who: self.vhost.cluster.debug_srs_upnode,
-        };
-        let mut puller = Puller::open(&url, approach)?;
-        log::info!("edge: {} is played from {}", self.url.stream_url(), puller.place());
+        let mut upstream = self.upstreams.open(server)?;
+        log::info!("edge: {} is played from {}", self.url.stream_url(), upstream.place());
         let (mut frames, mut progress, mut redirects) = (Vec::new(), Progress::new(), REDIRECTS);
         let interval = server.config().pithy_print;
         while self.is_wanted() && !server.is_quitting() {
-            let pulled = puller.take(&mut frames, Moment::after(LOOK))?;
+            let pulled = upstream.take(&mut frames, Moment::after(LOOK))?;
             if !frames.is_empty() {
                 self.hand_over(server, feed, &mut frames)?;
             }
@@ -123,19 +125,23 @@ impl Pull {
                 Pulled::Ended => return Ok(()),
                 Pulled::Elsewhere(url) if redirects > 0 => {
                     redirects -= 1;
-                    puller = Puller::open(&url, approach)?;
-                    log::info!("edge: the origin sends {} to {}", self.url.stream_url(), puller.place());
+                    upstream = self.upstreams.follow(server, &url)?;
+                    log::info!(
+                        "edge: the origin sends {} to {}",
+                        self.url.stream_url(),
+                        upstream.place()
+                    );
                 }
                 Pulled::Elsewhere(url) => {
-                    let text = format!("{} redirects once more, to {}", puller.place(), printable(&url));
+                    let text = format!("{} redirects once more, to {}", upstream.place(), printable(&url));
                     return Err(Error::new(ErrorCode::RtmpRedirect, text));
                 }
             }
             feed.end_after(HOLD);
             if server.edges.turn.take(interval) {
-                let (out, input) = progress.sample(puller.stream());
+                let (out, input) = progress.sample(upstream.carrier());
                 let millis = progress.millis();
-                log::info!("<- EIG time={millis}, okbps={out}, ikbps={input}, {}", puller.place());
+                log::info!("<- EIG time={millis}, okbps={out}, ikbps={input}, {}", upstream.place());
             }
         }
         Ok(())

@@ -188,7 +188,7 @@ impl Sent {
     }
 
     fn report(&mut self, pusher: &Pusher) {
-        let (out, input) = self.progress.sample(pusher.stream());
+        let (out, input) = self.progress.sample(pusher.stream().as_ref());
         log::info!(
             "-> FWR time={}, msgs={}, okbps={out}, ikbps={input}, dropped={}, url={}",
             self.progress.millis(),

@@ -1,10 +1,11 @@
 //! Segments of low-latency DASH, for players that fetch them while they are written. See `docs/dash.md`.
 
+use std::path::Path;
 use std::rc::Rc;
 
 use super::exchange::Exchange;
 use super::router::{Handler, Router, Served};
-use super::tickets;
+use super::{static_files, tickets};
 use crate::app::config::Config;
 use crate::app::config::section::vhost::Vhost;
 use crate::app::dash::growing::{End, Growing, Next};
@@ -35,8 +36,10 @@ impl Handler for LowLatencyDash {
         let Some(vhost) = exchange.vhost.clone() else {
             return Ok(Served::Pass);
         };
-        let path = exchange.request.path.trim_start_matches('/');
-        let found = exchange.server.dash.shelf.get(&vhost.name, path);
+        let (config, path) = (exchange.server.config(), &exchange.request.path);
+        let names = static_files::names_below(&config, &vhost.name, path, Path::new(&vhost.dash.path));
+        let shelf = &exchange.server.dash.shelf;
+        let found = names.iter().find_map(|name| shelf.get(&vhost.name, name));
         match found.filter(|_| exchange.request.method == Method::Get) {
             None => Ok(Served::Pass),
             Some(_) if tickets::refuse(exchange)? => Ok(Served::Yes),

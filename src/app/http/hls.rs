@@ -1,10 +1,11 @@
 //! Playlists and segments for HLS players that have a session. See `docs/hls.md`.
 
+use std::path::Path;
 use std::rc::{Rc, Weak};
 
 use super::exchange::Exchange;
 use super::router::{Handler, Router, Served};
-use super::{live, tickets};
+use super::{live, static_files, tickets};
 use crate::app::config::Config;
 use crate::app::config::section::vhost::Vhost;
 use crate::app::hls::low_latency::Wanted;
@@ -137,10 +138,14 @@ impl Handler for LowLatencyHls {
         if exchange.request.method != Method::Get {
             return Ok(Served::Pass);
         }
-        let path = exchange.request.path.trim_start_matches('/').to_owned();
+        let Some(vhost) = exchange.vhost.clone() else {
+            return Ok(Served::Pass);
+        };
+        let (config, path) = (exchange.server.config(), &exchange.request.path);
+        let names = static_files::names_below(&config, &vhost.name, path, Path::new(&vhost.hls.path));
         let on_shelf = |exchange: &Exchange<'_, '_>| {
-            let vhost = exchange.vhost.as_ref()?;
-            exchange.server.hls.shelf.get(&vhost.name, &path)
+            let mut names = names.iter();
+            names.find_map(|name| exchange.server.hls.shelf.get(&vhost.name, name))
         };
         match on_shelf(exchange) {
             None => return Ok(Served::Pass),
@@ -158,6 +163,7 @@ impl Handler for LowLatencyHls {
                 let Some(stream) = stream.upgrade() else {
                     return Ok(Served::Pass);
                 };
+                let path = exchange.request.path.trim_start_matches('/').to_owned();
                 serve_live_playlist(exchange, &path, &stream)?;
             }
         }

@@ -50,6 +50,28 @@ pub fn root(config: &Config) -> PathBuf {
     own.map_or_else(|| config.http_server.dir.clone(), |vhost| vhost.http_static.dir.clone())
 }
 
+/// What a request may ask for below the folder `base`, without a slash at the begin: its path as it is, and the files that
+/// the served folders have there.
+pub fn names_below(config: &Config, vhost: &str, path: &str, base: &Path) -> Vec<String> {
+    let plain = |folder: &Path| folder.strip_prefix(".").unwrap_or(folder).to_owned();
+    let mut names = vec![path.trim_start_matches('/').to_owned()];
+    let mounts = config
+        .vhosts()
+        .iter()
+        .filter(|vhost| vhost.enabled && vhost.http_static.enabled);
+    for files in mounts.map(|vhost| &vhost.http_static) {
+        let (host, mount) = &files.mount;
+        let is_for_it = host.as_deref().is_none_or(|host| host == vhost);
+        let Some(rest) = path.strip_prefix(mount.as_str()).filter(|_| is_for_it) else {
+            continue;
+        };
+        let file = plain(&files.dir).join(rest);
+        let name = file.strip_prefix(plain(base)).ok().and_then(Path::to_str);
+        names.extend(name.map(str::to_owned));
+    }
+    names
+}
+
 /// A folder whose files are served.
 pub struct StaticFiles {
     /// The path of the folder in URLs, with a `/` at its end.
@@ -247,4 +269,25 @@ fn send_bytes(exchange: &mut Exchange<'_, '_>, file: &OpenFile, first: u64, leng
         left -= count as u64;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::config::{Host, load_text};
+
+    #[test]
+    fn served_folders_lead_to_what_is_below_another() {
+        let text = "listen 1935; daemon off; http_server { enabled on; dir ./html; }
+            vhost a { http_static { enabled on; mount [vhost]/hls; dir ./html/hls; } }
+            vhost b { http_static { enabled on; mount /all; dir html; } }";
+        let config = load_text(text, Host::TEST).unwrap().config;
+        let names = |vhost, path, base| names_below(&config, vhost, path, Path::new(base));
+        assert_eq!(names("a", "/live/s.m3u8", "./html"), ["live/s.m3u8"]);
+        assert_eq!(names("a", "/hls/live/s.m3u8", "html/hls")[1..], ["live/s.m3u8"]);
+        assert_eq!(names("a", "/hls/live/s.m3u8", "./html/")[1..], ["hls/live/s.m3u8"]);
+        assert_eq!(names("b", "/hls/live/s.m3u8", "html/hls").len(), 1);
+        assert_eq!(names("b", "/all/hls/live/s.m3u8", "./html/hls")[1..], ["live/s.m3u8"]);
+        assert_eq!(names("b", "/all/live/s.m3u8", "./html/hls").len(), 1);
+    }
 }

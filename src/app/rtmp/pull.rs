@@ -1,11 +1,11 @@
 //! A stream played from another server: what an edge has its streams from.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use super::dialogue::{Approach, Line, Session};
 use super::intake::{self, Sink};
-use crate::app::stream::Stream;
+use crate::app::edge::upstream::{Pulled, Upstream};
+use crate::app::stat::Carrier;
 use crate::core::clock::Moment;
 use crate::kernel::error::{Error, IoWrap, Result, Wrap};
 use crate::kernel::error_code::ErrorCode;
@@ -21,17 +21,6 @@ pub struct Puller {
     session: Session,
     receive_timeout: Duration,
     heard: Moment,
-}
-
-/// What a look brought.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Pulled {
-    /// The stream goes on.
-    Live,
-    /// Its publisher has left that server.
-    Ended,
-    /// It is at another server: its URL there.
-    Elsewhere(String),
 }
 
 impl Puller {
@@ -50,22 +39,34 @@ impl Puller {
         })
     }
 
-    /// The connection.
-    pub fn stream(&self) -> &Rc<Stream> {
-        &self.session.stream
+    /// Gives whether something came.
+    fn wait(&self, deadline: Moment) -> Result<bool> {
+        let silent_at = self.heard + self.receive_timeout;
+        let what = || format!("play from {}", self.session.place);
+        let came = self.session.stream.wait_readable(deadline.min(silent_at));
+        if came.io_wrap(ErrorCode::SocketRead, what)? {
+            return Ok(true);
+        }
+        if Moment::now() >= silent_at {
+            let text = format!("{}: nothing for {} s", what(), self.receive_timeout.as_secs_f64());
+            return Err(Error::new(ErrorCode::SocketTimeout, text));
+        }
+        Ok(false)
     }
+}
 
-    /// Where it plays, for logs.
-    pub fn place(&self) -> &str {
+impl Upstream for Puller {
+    fn place(&self) -> &str {
         &self.session.place
     }
 
-    /// Appends the frames that have come, after waiting for the first one until `deadline` at most. Yields.
-    ///
-    /// # Errors
-    /// [`ErrorCode::SocketTimeout`] when the server was silent for too long, [`ErrorCode::SocketRead`]; those of the chunk
-    /// stream; [`ErrorCode::RtmpConnect`] with the server's words when it ends the stream.
-    pub fn take(&mut self, frames: &mut Vec<Frame>, deadline: Moment) -> Result<Pulled> {
+    fn carrier(&self) -> &dyn Carrier {
+        &*self.session.stream
+    }
+
+    /// Fails with [`ErrorCode::SocketTimeout`] when the server was silent for too long, [`ErrorCode::SocketRead`], those of
+    /// the chunk stream, and [`ErrorCode::RtmpConnect`] with the server's words when it ends the stream. Yields.
+    fn take(&mut self, frames: &mut Vec<Frame>, deadline: Moment) -> Result<Pulled> {
         let mut sink = Frames(frames);
         for round in 0..BATCH {
             let read = self.session.client.try_read_message();
@@ -94,21 +95,6 @@ impl Puller {
             }
         }
         Ok(Pulled::Live)
-    }
-
-    /// Gives whether something came.
-    fn wait(&self, deadline: Moment) -> Result<bool> {
-        let silent_at = self.heard + self.receive_timeout;
-        let what = || format!("play from {}", self.session.place);
-        let came = self.session.stream.wait_readable(deadline.min(silent_at));
-        if came.io_wrap(ErrorCode::SocketRead, what)? {
-            return Ok(true);
-        }
-        if Moment::now() >= silent_at {
-            let text = format!("{}: nothing for {} s", what(), self.receive_timeout.as_secs_f64());
-            return Err(Error::new(ErrorCode::SocketTimeout, text));
-        }
-        Ok(false)
     }
 }
 

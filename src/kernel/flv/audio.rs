@@ -1,6 +1,7 @@
 //! Bodies of audio tags: the first form (annex E.4.2) and the enhanced one (Enhanced RTMP v2, ExAudioTagHeader).
 
 use super::enhanced::{self, Head, Layout, Parsed};
+use super::tracks::{self, Opened, TrackTag, Tracks};
 use crate::kernel::codec::AudioCodec;
 use crate::kernel::error::Result;
 use crate::kernel::error_code::ErrorCode;
@@ -54,7 +55,7 @@ pub struct AudioTag<'a> {
 impl<'a> AudioTag<'a> {
     /// The first track of a tag's body, which is the only one of most messages. Fails with [`ErrorCode::HlsDecode`].
     pub fn parse(body: &'a [u8]) -> Result<Self> {
-        first_track(body).map_err(|what| enhanced::fault(ErrorCode::HlsDecode, "audio", what, body))
+        tracks::parse(body)
     }
 
     /// Whether it configures the decoder.
@@ -63,55 +64,8 @@ impl<'a> AudioTag<'a> {
     }
 }
 
-/// All tracks of a message, in their order. Ends after the first fault, which has code [`ErrorCode::HlsDecode`].
-#[derive(Clone, Debug)]
-pub struct AudioTracks<'a> {
-    body: &'a [u8],
-    state: State<'a>,
-}
-
-/// How far the iteration is.
-#[derive(Clone, Copy, Debug)]
-enum State<'a> {
-    Start,
-    /// Some tracks are seen, the bytes hold the others.
-    Behind(Common, &'a [u8]),
-    End,
-}
-
-impl<'a> AudioTracks<'a> {
-    /// Goes over the tracks of a tag's body.
-    pub fn new(body: &'a [u8]) -> Self {
-        AudioTracks {
-            body,
-            state: State::Start,
-        }
-    }
-
-    fn step(&mut self) -> Parsed<Option<AudioTag<'a>>> {
-        let (common, mut rest) = match std::mem::replace(&mut self.state, State::End) {
-            State::Start => match open(self.body)? {
-                Opened::Whole(tag) => return Ok(Some(tag)),
-                Opened::Tracks(common, rest) => (common, rest),
-            },
-            State::Behind(_, []) | State::End => return Ok(None),
-            State::Behind(common, rest) => (common, rest),
-        };
-        let tag = common.track(&mut rest)?;
-        self.state = State::Behind(common, rest);
-        Ok(Some(tag))
-    }
-}
-
-impl<'a> Iterator for AudioTracks<'a> {
-    type Item = Result<AudioTag<'a>>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let tag = self.step();
-        tag.map_err(|what| enhanced::fault(ErrorCode::HlsDecode, "audio", what, self.body))
-            .transpose()
-    }
-}
+/// All tracks of a message; see [`Tracks`]. Faults have code [`ErrorCode::HlsDecode`].
+pub type AudioTracks<'a> = Tracks<'a, AudioTag<'a>>;
 
 /// The codec of an enhanced message's FourCC.
 pub fn codec_of_four_cc(four_cc: &[u8; 4]) -> AudioCodec {
@@ -141,60 +95,53 @@ pub fn four_cc_of_codec(codec: AudioCodec) -> Option<&'static [u8; 4]> {
 
 /// The first track, without building an error: this runs for each message.
 pub(crate) fn first_track(body: &[u8]) -> Parsed<AudioTag<'_>> {
-    match open(body)? {
-        Opened::Whole(tag) => Ok(tag),
-        Opened::Tracks(common, mut rest) => common.track(&mut rest),
-    }
-}
-
-/// A message whose first bytes are read.
-enum Opened<'a> {
-    /// Of the first form.
-    Whole(AudioTag<'a>),
-    /// Enhanced; the bytes hold the tracks.
-    Tracks(Common, &'a [u8]),
+    tracks::first(body)
 }
 
 /// What all tracks of an enhanced message share.
 #[derive(Clone, Copy, Debug)]
-struct Common {
+pub struct Shared {
     packet_type: PacketType,
     nano_offset: u32,
     head: Head,
 }
 
-fn open(body: &[u8]) -> Parsed<Opened<'_>> {
-    let mut rest = body;
-    let [first] = enhanced::take(&mut rest, "it is empty")?;
-    if first >> 4 != FORMAT_EX_HEADER {
-        return Ok(Opened::Whole(first_form(first, rest)?));
-    }
-    let prefix = enhanced::mod_ex(first & 0x0f, &mut rest)?;
-    let head = enhanced::head(prefix.packet_type, PACKET_MULTITRACK, &mut rest)?;
-    let packet_type = match head.packet_type {
-        0 => PacketType::SequenceStart,
-        1 => PacketType::CodedFrames,
-        2 => PacketType::SequenceEnd,
-        4 => PacketType::MultichannelConfig,
-        _ => return Err("enhanced packet type is not known"),
-    };
-    let common = Common {
-        packet_type,
-        nano_offset: prefix.nano_offset,
-        head,
-    };
-    Ok(Opened::Tracks(common, rest))
-}
+impl<'a> TrackTag<'a> for AudioTag<'a> {
+    type Shared = Shared;
+    const NAME: &'static str = "audio";
+    const FAULT: ErrorCode = ErrorCode::HlsDecode;
 
-impl Common {
-    fn track<'a>(&self, rest: &mut &'a [u8]) -> Parsed<AudioTag<'a>> {
-        let track = self.head.track(rest)?;
+    fn open(body: &'a [u8]) -> Parsed<Opened<'a, Self>> {
+        let mut rest = body;
+        let [first] = enhanced::take(&mut rest, "it is empty")?;
+        if first >> 4 != FORMAT_EX_HEADER {
+            return Ok(Opened::Whole(first_form(first, rest)?));
+        }
+        let prefix = enhanced::mod_ex(first & 0x0f, &mut rest)?;
+        let head = enhanced::head(prefix.packet_type, PACKET_MULTITRACK, &mut rest)?;
+        let packet_type = match head.packet_type {
+            0 => PacketType::SequenceStart,
+            1 => PacketType::CodedFrames,
+            2 => PacketType::SequenceEnd,
+            4 => PacketType::MultichannelConfig,
+            _ => return Err("enhanced packet type is not known"),
+        };
+        let shared = Shared {
+            packet_type,
+            nano_offset: prefix.nano_offset,
+            head,
+        };
+        Ok(Opened::Tracks(shared, rest))
+    }
+
+    fn take_track(shared: &Shared, rest: &mut &'a [u8]) -> Parsed<Self> {
+        let track = shared.head.track(rest)?;
         Ok(AudioTag {
-            packet_type: self.packet_type,
+            packet_type: shared.packet_type,
             codec: codec_of_four_cc(&track.four_cc),
             flags: None,
-            nano_offset: self.nano_offset,
-            layout: self.head.layout,
+            nano_offset: shared.nano_offset,
+            layout: shared.head.layout,
             track: track.id,
             payload: track.body,
         })

@@ -8,6 +8,8 @@ pub mod mux;
 pub mod remux;
 pub mod tag;
 pub mod tail;
+mod tracks;
 pub mod video;
 
 pub use enhanced::Layout;
+pub use tracks::{Opened, TrackTag, Tracks};

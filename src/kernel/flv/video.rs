@@ -1,6 +1,7 @@
 //! Bodies of video tags: the first form (annex E.4.3) and the enhanced one (Enhanced RTMP v2, ExVideoTagHeader).
 
 use super::enhanced::{self, Head, Layout, Parsed};
+use super::tracks::{self, Opened, TrackTag, Tracks};
 use crate::kernel::codec::VideoCodec;
 use crate::kernel::error::Result;
 use crate::kernel::error_code::ErrorCode;
@@ -68,7 +69,7 @@ impl<'a> VideoTag<'a> {
     /// The first track of a tag's body, which is the only one of most messages.
     /// Fails with [`ErrorCode::FlvInvalidTag`].
     pub fn parse(body: &'a [u8]) -> Result<Self> {
-        first_track(body).map_err(|what| enhanced::fault(ErrorCode::FlvInvalidTag, "video", what, body))
+        tracks::parse(body)
     }
 
     /// Whether it is a picture that decoding can start with.
@@ -85,55 +86,8 @@ impl<'a> VideoTag<'a> {
     }
 }
 
-/// All tracks of a message, in their order. Ends after the first fault, which has code [`ErrorCode::FlvInvalidTag`].
-#[derive(Clone, Debug)]
-pub struct VideoTracks<'a> {
-    body: &'a [u8],
-    state: State<'a>,
-}
-
-/// How far the iteration is.
-#[derive(Clone, Copy, Debug)]
-enum State<'a> {
-    Start,
-    /// Some tracks are seen, the bytes hold the others.
-    Behind(Common, &'a [u8]),
-    End,
-}
-
-impl<'a> VideoTracks<'a> {
-    /// Goes over the tracks of a tag's body.
-    pub fn new(body: &'a [u8]) -> Self {
-        VideoTracks {
-            body,
-            state: State::Start,
-        }
-    }
-
-    fn step(&mut self) -> Parsed<Option<VideoTag<'a>>> {
-        let (common, mut rest) = match std::mem::replace(&mut self.state, State::End) {
-            State::Start => match open(self.body)? {
-                Opened::Whole(tag) => return Ok(Some(tag)),
-                Opened::Tracks(common, rest) => (common, rest),
-            },
-            State::Behind(_, []) | State::End => return Ok(None),
-            State::Behind(common, rest) => (common, rest),
-        };
-        let tag = common.track(&mut rest)?;
-        self.state = State::Behind(common, rest);
-        Ok(Some(tag))
-    }
-}
-
-impl<'a> Iterator for VideoTracks<'a> {
-    type Item = Result<VideoTag<'a>>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let tag = self.step();
-        tag.map_err(|what| enhanced::fault(ErrorCode::FlvInvalidTag, "video", what, self.body))
-            .transpose()
-    }
-}
+/// All tracks of a message; see [`Tracks`]. Faults have code [`ErrorCode::FlvInvalidTag`].
+pub type VideoTracks<'a> = Tracks<'a, VideoTag<'a>>;
 
 /// The codec of an enhanced message's FourCC.
 pub fn codec_of_four_cc(four_cc: &[u8; 4]) -> VideoCodec {
@@ -163,23 +117,12 @@ pub fn four_cc_of_codec(codec: VideoCodec) -> Option<&'static [u8; 4]> {
 
 /// The first track, without building an error: this runs for each message.
 pub(crate) fn first_track(body: &[u8]) -> Parsed<VideoTag<'_>> {
-    match open(body)? {
-        Opened::Whole(tag) => Ok(tag),
-        Opened::Tracks(common, mut rest) => common.track(&mut rest),
-    }
-}
-
-/// A message whose first bytes are read.
-enum Opened<'a> {
-    /// Of the first form, or a command.
-    Whole(VideoTag<'a>),
-    /// Enhanced; the bytes hold the tracks.
-    Tracks(Common, &'a [u8]),
+    tracks::first(body)
 }
 
 /// What all tracks of an enhanced message share.
 #[derive(Clone, Copy, Debug)]
-struct Common {
+pub struct Shared {
     frame_type: FrameType,
     packet_type: PacketType,
     nano_offset: u32,
@@ -187,65 +130,69 @@ struct Common {
     head: Head,
 }
 
-fn open(body: &[u8]) -> Parsed<Opened<'_>> {
-    let mut rest = body;
-    let [first] = enhanced::take(&mut rest, "it is empty")?;
-    let frame_type = match first >> 4 & 0x07 {
-        1 => FrameType::Key,
-        2 => FrameType::Inter,
-        3 => FrameType::DisposableInter,
-        4 => FrameType::GeneratedKey,
-        5 => FrameType::Command,
-        _ => return Err("frame type is not in 1 to 5"),
-    };
-    if first & EX_HEADER == 0 {
-        return Ok(Opened::Whole(first_form(frame_type, first & 0x0f, rest)?));
-    }
-    let prefix = enhanced::mod_ex(first & 0x0f, &mut rest)?;
-    if frame_type == FrameType::Command && prefix.packet_type != PACKET_METADATA {
-        let mut tag = command(rest)?;
-        tag.enhanced = true;
-        tag.nano_offset = prefix.nano_offset;
-        return Ok(Opened::Whole(tag));
-    }
-    let head = enhanced::head(prefix.packet_type, PACKET_MULTITRACK, &mut rest)?;
-    let packet_type = match head.packet_type {
-        0 => PacketType::SequenceStart,
-        1 | 3 => PacketType::CodedFrames,
-        2 => PacketType::SequenceEnd,
-        PACKET_METADATA => PacketType::Metadata,
-        5 => PacketType::Mpeg2TsSequenceStart,
-        _ => return Err("enhanced packet type is above 7"),
-    };
-    let common = Common {
-        frame_type,
-        packet_type,
-        nano_offset: prefix.nano_offset,
-        // Type 3, CodedFramesX, is type 1 with a composition time of zero left out.
-        has_composition_time: head.packet_type == 1,
-        head,
-    };
-    Ok(Opened::Tracks(common, rest))
-}
+impl<'a> TrackTag<'a> for VideoTag<'a> {
+    type Shared = Shared;
+    const NAME: &'static str = "video";
+    const FAULT: ErrorCode = ErrorCode::FlvInvalidTag;
 
-impl Common {
-    fn track<'a>(&self, rest: &mut &'a [u8]) -> Parsed<VideoTag<'a>> {
-        let track = self.head.track(rest)?;
+    fn open(body: &'a [u8]) -> Parsed<Opened<'a, Self>> {
+        let mut rest = body;
+        let [first] = enhanced::take(&mut rest, "it is empty")?;
+        let frame_type = match first >> 4 & 0x07 {
+            1 => FrameType::Key,
+            2 => FrameType::Inter,
+            3 => FrameType::DisposableInter,
+            4 => FrameType::GeneratedKey,
+            5 => FrameType::Command,
+            _ => return Err("frame type is not in 1 to 5"),
+        };
+        if first & EX_HEADER == 0 {
+            return Ok(Opened::Whole(first_form(frame_type, first & 0x0f, rest)?));
+        }
+        let prefix = enhanced::mod_ex(first & 0x0f, &mut rest)?;
+        if frame_type == FrameType::Command && prefix.packet_type != PACKET_METADATA {
+            let mut tag = command(rest)?;
+            tag.enhanced = true;
+            tag.nano_offset = prefix.nano_offset;
+            return Ok(Opened::Whole(tag));
+        }
+        let head = enhanced::head(prefix.packet_type, PACKET_MULTITRACK, &mut rest)?;
+        let packet_type = match head.packet_type {
+            0 => PacketType::SequenceStart,
+            1 | 3 => PacketType::CodedFrames,
+            2 => PacketType::SequenceEnd,
+            PACKET_METADATA => PacketType::Metadata,
+            5 => PacketType::Mpeg2TsSequenceStart,
+            _ => return Err("enhanced packet type is above 7"),
+        };
+        let shared = Shared {
+            frame_type,
+            packet_type,
+            nano_offset: prefix.nano_offset,
+            // Type 3, CodedFramesX, is type 1 with a composition time of zero left out.
+            has_composition_time: head.packet_type == 1,
+            head,
+        };
+        Ok(Opened::Tracks(shared, rest))
+    }
+
+    fn take_track(shared: &Shared, rest: &mut &'a [u8]) -> Parsed<Self> {
+        let track = shared.head.track(rest)?;
         let codec = codec_of_four_cc(&track.four_cc);
         let mut payload = track.body;
         let mut composition_time = 0;
         let reorders = matches!(codec, VideoCodec::H264 | VideoCodec::Hevc | VideoCodec::Vvc);
-        if self.has_composition_time && reorders {
+        if shared.has_composition_time && reorders {
             composition_time = enhanced::take_i24(&mut payload, "composition time is cut short")?;
         }
         Ok(VideoTag {
-            frame_type: self.frame_type,
-            packet_type: self.packet_type,
+            frame_type: shared.frame_type,
+            packet_type: shared.packet_type,
             codec: Some(codec),
             composition_time,
-            nano_offset: self.nano_offset,
+            nano_offset: shared.nano_offset,
             enhanced: true,
-            layout: self.head.layout,
+            layout: shared.head.layout,
             track: track.id,
             payload,
         })

@@ -11,6 +11,7 @@ pub mod clients;
 pub mod flv;
 pub mod media;
 pub mod nginx;
+pub mod playlist;
 pub mod port;
 pub mod program;
 pub mod rtmp;

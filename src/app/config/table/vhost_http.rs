@@ -43,7 +43,7 @@ rows! {
         "URLs called before play" ["http://127.0.0.1:8085/api/v1/sessions"];
     "vhost.http_hooks.on_stop"         List      "-"        own   reload  Live "1+" built
         "URLs called after play ends" ["http://127.0.0.1:8085/api/v1/sessions"];
-    "vhost.http_hooks.on_dvr"          List      "-"        own   reload  Live "2+" unbuilt
+    "vhost.http_hooks.on_dvr"          List      "-"        own   reload  Live "2+" built
         "URLs called per finished DVR file" ["http://127.0.0.1:8085/api/v1/dvrs"];
     "vhost.http_hooks.on_hls"          List      "-"        own   reload  Live "2+" built
         "URLs called per finished HLS segment" ["http://127.0.0.1:8085/api/v1/hls"];

@@ -179,7 +179,7 @@ impl<'p, 'c, 's> Player<'p, 'c, 's> {
     }
 
     fn report(&mut self) {
-        let (out, input) = self.progress.sample(self.exchange.stream());
+        let (out, input) = self.progress.sample(self.exchange.stream().as_ref());
         log::info!(
             "-> HTS http: time={}, msgs={}, okbps={out}, ikbps={input}, mw={}, dropped={}",
             self.progress.millis(),
