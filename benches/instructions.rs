@@ -31,8 +31,13 @@ const BENCHES: [(&str, fn(u32)); 7] = [
 ];
 
 fn main() {
-    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
-    let bench = BENCHES.iter().find(|(name, _)| words.first().is_some_and(|word| word == name));
+    let words: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with("--"))
+        .collect();
+    let bench = BENCHES
+        .iter()
+        .find(|(name, _)| words.first().is_some_and(|word| word == name));
     let rounds = words.get(1).and_then(|word| word.parse().ok());
     match (bench, rounds) {
         (Some((_, bench)), Some(rounds)) => bench(rounds),
@@ -60,7 +65,13 @@ fn second() -> Vec<Frame> {
         };
         Frame::new(Kind::Video, number * 40, [&head[..], &[7; 999]].concat().into())
     });
-    let sounds = (0..43u32).map(|number| Frame::new(Kind::Audio, number * 1000 / 43, [&[0xaf, 1][..], &[7; 140]].concat().into()));
+    let sounds = (0..43u32).map(|number| {
+        Frame::new(
+            Kind::Audio,
+            number * 1000 / 43,
+            [&[0xaf, 1][..], &[7; 140]].concat().into(),
+        )
+    });
     let mut media: Vec<Frame> = pictures.chain(sounds).collect();
     media.sort_by_key(|frame| frame.timestamp);
     frames.extend(media);
@@ -146,7 +157,10 @@ fn journal_append(rounds: u32) {
         for round in 0..rounds {
             for frame in &frames {
                 let timestamp = round * 1000 + frame.timestamp;
-                publication.push(Frame { timestamp, ..frame.clone() });
+                publication.push(Frame {
+                    timestamp,
+                    ..frame.clone()
+                });
             }
         }
     });
@@ -159,7 +173,13 @@ fn ts_packets(rounds: u32) {
         out.clear();
         for frame in &frames {
             let timestamp = round * 1000 + frame.timestamp;
-            let written = muxer.write(&Frame { timestamp, ..frame.clone() }, &mut out);
+            let written = muxer.write(
+                &Frame {
+                    timestamp,
+                    ..frame.clone()
+                },
+                &mut out,
+            );
             black_box(written.expect("good frames"));
         }
         black_box(&out);

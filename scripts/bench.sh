@@ -49,13 +49,16 @@ load_core=$((cores - 1))
 [ "$cores" -gt 1 ] || echo 'one core only: server and load disturb each other' >&2
 
 port=19350 http=19380
+# What a server may hold; each has other files open too.
+connections=$(($(ulimit -n) - 500))
+[ "$connections" -le 50000 ] || connections=50000
 
 conf_ours() {
     local realtime=''
     [ "$1" != realtime ] || realtime='min_latency on; tcp_nodelay on; play { mw_latency 0; mw_msgs 1; }'
     cat >"$work/srs.conf" <<END
 listen $port;
-max_connections 20000;
+max_connections $connections;
 daemon off;
 srs_log_tank file;
 srs_log_file $work/srs.log;
@@ -75,18 +78,22 @@ conf_nginx() {
     cat >"$work/nginx.conf" <<END
 load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;
 $user daemon off; master_process off; pid $work/nginx.pid; error_log $work/nginx.log error;
-worker_rlimit_nofile 65536;
-events { worker_connections 20000; }
-rtmp { access_log off; server { listen 127.0.0.1:$port backlog=4096; chunk_size 4096; application live { live on; } } }
+events { worker_connections $connections; }
+rtmp { access_log off; server { listen 127.0.0.1:$port; chunk_size 4096; application live { live on; } } }
 END
 }
 
 # start SERVER LOAD: on the first core, in the background, until it listens.
 start() {
     case $1 in
+        ours) conf_ours "$2" ;;
+        nginx) conf_nginx ;;
+    esac
+    # Nothing but the program itself in the background, whose process is watched.
+    case $1 in
         floor) taskset -c 0 "$binaries/srs-bench" floor 127.0.0.1:$port --bitrate 250k >"$work/out" 2>&1 & ;;
-        ours) conf_ours "$2" && taskset -c 0 "$binaries/srs" -c "$work/srs.conf" >"$work/out" 2>&1 & ;;
-        nginx) conf_nginx && taskset -c 0 nginx -p "$work/nginx" -c "$work/nginx.conf" -e "$work/nginx.log" >"$work/out" 2>&1 & ;;
+        ours) taskset -c 0 "$binaries/srs" -c "$work/srs.conf" >"$work/out" 2>&1 & ;;
+        nginx) taskset -c 0 nginx -p "$work/nginx" -c "$work/nginx.conf" -e "$work/nginx.log" >"$work/out" 2>&1 & ;;
         peer) taskset -c 0 bash -c "exec $peer" >"$work/out" 2>&1 & ;;
     esac
     server=$!

@@ -234,7 +234,10 @@ fn other_programs_stand_on_the_layers_below_the_application() {
             };
             match APP_FOR_OTHERS.iter().find(|part| path.starts_with(**part)) {
                 Some(part) => drop(used.insert(*part)),
-                None => problems.push(format!("{}:{line}: {path} is the server's; move what both need below app", source.path)),
+                None => problems.push(format!(
+                    "{}:{line}: {path} is the server's; move what both need below app",
+                    source.path
+                )),
             }
         }
     }

@@ -27,7 +27,11 @@ fn bench(folder: &Path, line: &str) -> (Ended, Value) {
     let mut command = Command::new(PROGRAM);
     let file = folder.join("result.json");
     let _ = fs::remove_file(&file);
-    command.args(line.split_whitespace()).arg("--json").arg(&file).current_dir(folder);
+    command
+        .args(line.split_whitespace())
+        .arg("--json")
+        .arg(&file)
+        .current_dir(folder);
     let ended = run("srs-bench", folder, LIMIT, &mut command);
     let text = fs::read_to_string(&file).unwrap_or_else(|_| "null".to_owned());
     let result = serde_json::from_str(&text).expect("the result is JSON");
@@ -77,9 +81,16 @@ fn players_of_all_protocols_verify_what_they_get() {
     assert_good(ended, &result);
     for (name, clients) in [("rtmp", 20), ("flv", 10), ("ts", 5), ("hls", 3)] {
         let job = job(&result, name);
-        assert_eq!((&job["served"], &job["failed"]), (&clients.into(), &0.into()), "{job:#}");
+        assert_eq!(
+            (&job["served"], &job["failed"]),
+            (&clients.into(), &0.into()),
+            "{job:#}"
+        );
         assert_eq!(job["first_frame_ms"]["count"], clients, "{job:#}");
-        assert!(job["total_pictures"].as_u64().expect("a count") > clients * 25, "{job:#}");
+        assert!(
+            job["total_pictures"].as_u64().expect("a count") > clients * 25,
+            "{job:#}"
+        );
         assert!(job["latency_ms"]["p50"].is_number(), "no stamps came through: {job:#}");
     }
     assert!(job(&result, "hls")["fetch_ms"]["count"].as_u64().expect("a count") > 6);
@@ -103,7 +114,10 @@ fn nginx_rtmp_and_a_file_of_ffmpeg() {
     assert_eq!(job(&result, "publish")["served"], 3);
     let players = job(&result, "play");
     assert_eq!(players["first_frame_ms"]["count"], 9, "{players:#}");
-    assert!(players["latency_ms"]["count"].as_u64().expect("a count") > 100, "{players:#}");
+    assert!(
+        players["latency_ms"]["count"].as_u64().expect("a count") > 100,
+        "{players:#}"
+    );
     assert!(result["watched"]["resident_bytes"].as_u64().expect("bytes") > 1_000_000);
 }
 
@@ -153,7 +167,10 @@ fn a_changed_byte_is_a_fault() {
     assert_eq!(result["good"], false);
     assert_eq!(job(&result, "direct")["faults"], serde_json::json!({}), "{result:#}");
     let faults = &job(&result, "relayed")["faults"];
-    assert!(faults["payload_changed"].as_u64().is_some_and(|count| count > 2), "{result:#}");
+    assert!(
+        faults["payload_changed"].as_u64().is_some_and(|count| count > 2),
+        "{result:#}"
+    );
     assert_eq!(faults.as_object().map(serde_json::Map::len), Some(1), "{faults:#}");
 }
 
@@ -173,7 +190,12 @@ fn jobs_from_a_file_and_what_the_command_line_adds() {
     assert_good(ended, &result);
     assert_eq!(job(&result, "viewers")["served"], 4);
     assert_eq!(job(&result, "film")["served"], 2);
-    assert!(result["seconds"].as_f64().is_some_and(|seconds| (0.9..20.0).contains(&seconds)), "{result:#}");
+    assert!(
+        result["seconds"]
+            .as_f64()
+            .is_some_and(|seconds| (0.9..20.0).contains(&seconds)),
+        "{result:#}"
+    );
 }
 
 #[test]
@@ -184,7 +206,12 @@ fn failures_and_mistakes_show_in_the_exit_status() {
     ended.exits_with(1);
     let failures = job(&result, "play")["failures"].as_object().expect("failures").clone();
     assert_eq!(failures.len(), 1, "{failures:?}");
-    assert!(failures.iter().all(|(text, count)| text.contains("connect to 127.0.0.1") && *count == 3), "{failures:?}");
+    assert!(
+        failures
+            .iter()
+            .all(|(text, count)| text.contains("connect to 127.0.0.1") && *count == 3),
+        "{failures:?}"
+    );
     for (line, text) in [
         ("play rtmp://127.0.0.1/live/s --client 3", "--client"),
         ("run none.ini", "none.ini"),
@@ -226,7 +253,9 @@ fn the_bare_sender_serves_rtmp_and_flv() {
     let mut command = Command::new(PROGRAM);
     command.args(["floor", &format!("127.0.0.1:{}", port.number())]);
     let mut floor = crate::support::program::Program::start("floor", &folder, &mut command);
-    wait_for("the bare sender to listen", 10, || TcpStream::connect(("127.0.0.1", port.number())).ok());
+    wait_for("the bare sender to listen", 10, || {
+        TcpStream::connect(("127.0.0.1", port.number())).ok()
+    });
     let line = format!(
         "play rtmp://127.0.0.1:{0}/live/s -n 20 --time 3s --name rtmp and play http://127.0.0.1:{0}/live/s.flv -n 20 --name flv \
          --watch {1}",

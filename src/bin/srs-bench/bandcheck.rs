@@ -24,19 +24,29 @@ const FILLER_BYTES: usize = 16 << 10;
 pub fn run(way: &Way, url: &str, number: usize, tally: &Rc<Tally>) -> Result<()> {
     let began = Moment::now();
     let place = StreamUrl::connect(url)?;
-    let stream = way.connect(&place.host, place.port, place.schema.eq_ignore_ascii_case("rtmps"), number)?;
+    let stream = way.connect(
+        &place.host,
+        place.port,
+        place.schema.eq_ignore_ascii_case("rtmps"),
+        number,
+    )?;
     let mut client = Client::new(Dialogue {
         stream,
         deadline: Moment::NEVER,
     });
     let millis = (Moment::now().as_micros() / 1000) as u32;
-    client.handshake(millis, &mut |bytes| fastrand::fill(bytes)).wrap("shake hands")?;
+    client
+        .handshake(millis, &mut |bytes| fastrand::fill(bytes))
+        .wrap("shake hands")?;
     let options = ConnectOptions {
         tc_url: url.to_owned(),
         app: place.app.clone(),
         ..ConnectOptions::default()
     };
-    client.connect(&options)?.accepted(ErrorCode::RtmpConnect).wrap("connect")?;
+    client
+        .connect(&options)?
+        .accepted(ErrorCode::RtmpConnect)
+        .wrap("connect")?;
     tally.connect.borrow_mut().record(Moment::now().since(began));
     Tally::add(&tally.served, 1);
     let mut test = Test { client, way, tally };
@@ -73,7 +83,8 @@ impl Test<'_> {
         loop {
             self.tell("onSrsBandCheckPublishing", filler.clone().into())?;
             if let Some(message) = self.client.try_read_message()?
-                && call(&message.payload, message.kind).is_some_and(|call| call.name.as_str() == "onSrsBandCheckStopPublishBytes")
+                && call(&message.payload, message.kind)
+                    .is_some_and(|call| call.name.as_str() == "onSrsBandCheckStopPublishBytes")
             {
                 break;
             }
@@ -109,5 +120,7 @@ impl Test<'_> {
 }
 
 fn call(payload: &[u8], message_kind: u8) -> Option<Command> {
-    kind::is_command(message_kind).then(|| Command::parse(payload).ok()).flatten()
+    kind::is_command(message_kind)
+        .then(|| Command::parse(payload).ok())
+        .flatten()
 }

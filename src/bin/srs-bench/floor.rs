@@ -46,8 +46,6 @@ struct Sender<'a> {
 struct Player {
     socket: TcpStream,
     is_flv: bool,
-    /// Its first media carries whole headers, and it begins at a keyframe.
-    is_new: bool,
     /// What its socket did not take.
     rest: Vec<u8>,
 }
@@ -109,7 +107,9 @@ impl<'a> Sender<'a> {
     }
 
     fn flush(&mut self, index: usize) {
-        let Some(Some(player)) = self.players.get_mut(index) else { return };
+        let Some(Some(player)) = self.players.get_mut(index) else {
+            return;
+        };
         if player.send(&[]).is_err() {
             self.players[index] = None;
         }
@@ -120,7 +120,11 @@ impl<'a> Sender<'a> {
             // One that does not come in is its own loss.
             let Ok(player) = self.enter(socket) else { continue };
             let flags = EpollFlags::EPOLLOUT | EpollFlags::EPOLLET;
-            if self.epoll.add(&player.socket, EpollEvent::new(flags, self.players.len() as u64)).is_ok() {
+            if self
+                .epoll
+                .add(&player.socket, EpollEvent::new(flags, self.players.len() as u64))
+                .is_ok()
+            {
                 self.players.push(Some(player));
             }
         }
@@ -136,7 +140,6 @@ impl<'a> Sender<'a> {
         let mut player = Player {
             socket,
             is_flv,
-            is_new: true,
             rest: Vec::new(),
         };
         if is_flv {
@@ -149,13 +152,12 @@ impl<'a> Sender<'a> {
             put(&mut start, header, 0, is_flv, None);
         }
         player.socket.set_nonblocking(true)?;
-        player.is_new = false;
         player.send(&start)?;
         Ok(player)
     }
 
-    /// The media from one moment to another. In RTMP each message but the first has a header of type 1; all players get the
-    /// same, with a time of its own at the start of each batch.
+    /// The media from one moment to another. In RTMP the first message of each kind has a whole header and the others tell
+    /// differences, so the same bytes are right for everybody.
     fn batch(&self, from: Duration, to: Duration, is_flv: bool) -> Vec<u8> {
         let mut out = Vec::new();
         let mut last: [Option<u32>; 2] = [None; 2];
@@ -179,9 +181,6 @@ impl<'a> Sender<'a> {
 
 impl Player {
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.is_new {
-            return Ok(());
-        }
         if !self.rest.is_empty() {
             self.rest.extend_from_slice(bytes);
             let sent = write(&self.socket, &self.rest)?;
@@ -284,6 +283,9 @@ fn answer_rtmp(socket: &TcpStream) -> Result<()> {
     server.accept_connect(&request, &reply)?;
     match server.identify()? {
         Role::Play { .. } => server.start_play(),
-        _ => server.reject(&srs_may::protocol::rtmp::message::StatusCode::ConnectRejected, "players only"),
+        _ => server.reject(
+            &srs_may::protocol::rtmp::message::StatusCode::ConnectRejected,
+            "players only",
+        ),
     }
 }

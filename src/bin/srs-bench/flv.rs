@@ -16,7 +16,9 @@ use crate::tally::Tally;
 /// Whatever ends it before.
 pub fn play(way: &Way, url: &Url, number: usize, mut observer: Observer) -> Result<()> {
     let mut cutter = Cutter::new();
-    stream(way, url, number, &mut observer, |observer, bytes| cutter.take(bytes, observer))
+    stream(way, url, number, &mut observer, |observer, bytes| {
+        cutter.take(bytes, observer)
+    })
 }
 
 /// Asks for an endless answer and shows its body to `look`. Yields.
@@ -62,7 +64,10 @@ enum State {
     /// So many bytes of no interest.
     Skip(usize),
     Header,
-    Body { header: TagHeader, at: usize },
+    Body {
+        header: TagHeader,
+        at: usize,
+    },
 }
 
 impl Cutter {
@@ -79,7 +84,11 @@ impl Cutter {
                 State::Skip(count) => {
                     let now = count.min(input.len());
                     input = &input[now..];
-                    self.state = if now == count { State::Header } else { State::Skip(count - now) };
+                    self.state = if now == count {
+                        State::Header
+                    } else {
+                        State::Skip(count - now)
+                    };
                 }
                 State::Header => {
                     let now = (TAG_HEADER_BYTES - self.head.len()).min(input.len());

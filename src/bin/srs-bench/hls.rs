@@ -41,7 +41,9 @@ pub fn play(way: &Way, url: &Url, number: usize, mut observer: Observer) -> Resu
     let mut playlist = viewer.find_media(&mut place, &observer)?;
     observer.accepted();
     loop {
-        let came = viewer.catch_up(&place, &playlist, &mut observer).wrap("fetch a segment")?;
+        let came = viewer
+            .catch_up(&place, &playlist, &mut observer)
+            .wrap("fetch a segment")?;
         if coroutine::is_interrupted() {
             return Ok(());
         }
@@ -78,7 +80,9 @@ impl Playlist {
         };
         let seconds = |text: &str| {
             let number = text.split(',').next().and_then(|text| text.trim().parse::<f64>().ok());
-            number.and_then(|number| Duration::try_from_secs_f64(number).ok()).unwrap_or_default()
+            number
+                .and_then(|number| Duration::try_from_secs_f64(number).ok())
+                .unwrap_or_default()
         };
         let (mut number, mut length, mut is_variant) = (0, Duration::ZERO, false);
         for line in text.lines().map(str::trim) {
@@ -139,7 +143,11 @@ impl Viewer<'_> {
             text.extend_from_slice(bytes);
             Ok(())
         });
-        observer.tally().fetch.borrow_mut().record(took.wrap("fetch the playlist")?);
+        observer
+            .tally()
+            .fetch
+            .borrow_mut()
+            .record(took.wrap("fetch the playlist")?);
         Playlist::parse(&String::from_utf8_lossy(&text))
     }
 
@@ -151,7 +159,11 @@ impl Viewer<'_> {
         let mut came = false;
         for (number, length, address) in playlist.segments.iter().filter(|segment| segment.0 >= next) {
             let target = resolve(place, address)?;
-            let is_ts = target.target.split('?').next().is_some_and(|path| path.ends_with(".ts"));
+            let is_ts = target
+                .target
+                .split('?')
+                .next()
+                .is_some_and(|path| path.ends_with(".ts"));
             let tally = observer.tally().clone();
             let mut reader = std::mem::replace(&mut self.reader, Reader::new());
             let took = self.fetch(&target, &tally, |bytes| {
@@ -214,7 +226,10 @@ impl Viewer<'_> {
             Tally::add(&tally.bytes, count as u64);
             if count == 0 {
                 if answer.status == 0 || answer.keeps_open {
-                    return Err(Error::new(ErrorCode::HttpResponseEof, "the server closed within its answer"));
+                    return Err(Error::new(
+                        ErrorCode::HttpResponseEof,
+                        "the server closed within its answer",
+                    ));
                 }
                 return Ok(answer);
             }
@@ -248,7 +263,8 @@ mod tests {
 
     #[test]
     fn a_media_playlist_is_read() {
-        let text = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:7\n#EXTINF:3.5, x\na.ts\n#EXTINF:2,\nb.ts?k=v\n";
+        let text =
+            "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-MEDIA-SEQUENCE:7\n#EXTINF:3.5, x\na.ts\n#EXTINF:2,\nb.ts?k=v\n";
         let playlist = Playlist::parse(text).unwrap();
         assert_eq!(playlist.target, Duration::from_secs(4));
         let numbers: Vec<u64> = playlist.segments.iter().map(|segment| segment.0).collect();

@@ -69,7 +69,10 @@ impl Answer {
                         rest = &rest[end + 4..];
                     }
                     None if rest.len() > HEAD_BYTES => {
-                        return Err(Error::new(ErrorCode::HttpParseHeader, "the head of the answer has no end"));
+                        return Err(Error::new(
+                            ErrorCode::HttpParseHeader,
+                            "the head of the answer has no end",
+                        ));
                     }
                     None => break,
                 },
@@ -208,7 +211,8 @@ mod tests {
 
     #[test]
     fn bodies_of_all_kinds_come_whole() {
-        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n3;x=y\r\n wo\r\n0\r\nt: v\r\n\r\n";
+        let chunked =
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n3;x=y\r\n wo\r\n0\r\nt: v\r\n\r\n";
         let sized = "HTTP/1.1 404 Not Found\r\nContent-Length: 8\r\nConnection: close\r\n\r\nhello wo";
         let endless = "HTTP/1.0 200 OK\r\n\r\nhello wo";
         for (text, status, done, keeps) in [
@@ -219,14 +223,20 @@ mod tests {
             for step in [1, 7, 1000] {
                 let (answer, body) = body_in_steps(text.as_bytes(), step).unwrap();
                 assert_eq!(body, b"hello wo", "{text}");
-                assert_eq!((answer.status, answer.is_done(), answer.keeps_open), (status, done, keeps));
+                assert_eq!(
+                    (answer.status, answer.is_done(), answer.keeps_open),
+                    (status, done, keeps)
+                );
             }
         }
     }
 
     #[test]
     fn what_is_no_answer_is_refused() {
-        for text in ["SSH-2.0\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"] {
+        for text in [
+            "SSH-2.0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        ] {
             assert!(body_in_steps(text.as_bytes(), 3).is_err());
         }
         assert!(body_in_steps(&[b'x'; 10_000], 1000).is_err());

@@ -51,7 +51,9 @@ pub fn read(text: &str, given: &Given) -> Result<Raw> {
         if find(name).is_some_and(|entry| entry.is_global) {
             raw.global.insert(name, value.clone());
         } else {
-            raw.jobs.iter_mut().for_each(|job| drop(job.given.insert(name, value.clone())));
+            raw.jobs
+                .iter_mut()
+                .for_each(|job| drop(job.given.insert(name, value.clone())));
         }
     }
     if raw.jobs.is_empty() {
@@ -71,7 +73,9 @@ fn take(job: &mut RawJob, global: &mut Given, section: &str, key: &str, value: S
             } else if section == GLOBAL {
                 global.insert(entry.name, value);
             } else {
-                return Err(wrong(format!("{key} is about the whole run: it belongs into [{GLOBAL}]")));
+                return Err(wrong(format!(
+                    "{key} is about the whole run: it belongs into [{GLOBAL}]"
+                )));
             }
         }
     }

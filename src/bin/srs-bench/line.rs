@@ -67,7 +67,8 @@ impl Way {
         if is_secure {
             let what = || format!("TLS with {address}");
             let machine = Trust::default().settings()?.machine(host);
-            let machine = machine.map_err(|cause| Error::new(ErrorCode::HttpsHandshake, format!("{}: {cause}", what())))?;
+            let machine =
+                machine.map_err(|cause| Error::new(ErrorCode::HttpsHandshake, format!("{}: {cause}", what())))?;
             let agreed = stream.begin_tls(machine, self.timeout);
             agreed.io_wrap(ErrorCode::HttpsHandshake, what)?;
         }
@@ -99,7 +100,9 @@ impl Way {
         let limit = match self.read_rate {
             Some(rate) => {
                 coroutine::sleep(Duration::from_secs(1) / SLOW_READS as u32);
-                usize::try_from(rate / SLOW_READS).unwrap_or(READ_BYTES).clamp(1, READ_BYTES)
+                usize::try_from(rate / SLOW_READS)
+                    .unwrap_or(READ_BYTES)
+                    .clamp(1, READ_BYTES)
             }
             None => READ_BYTES,
         };

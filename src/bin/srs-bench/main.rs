@@ -77,7 +77,8 @@ fn run_jobs(raw: &Raw) -> Result<u8> {
         let json = plan.json.clone();
         run::run(plan, blocked).map(|outcome| (outcome.table(), outcome.json(), outcome.is_good(), json))
     });
-    let (table, json, is_good, place) = ended.io_wrap(ErrorCode::StInitialize, || "run the coroutines".to_owned())??;
+    let (table, json, is_good, place) =
+        ended.io_wrap(ErrorCode::StInitialize, || "run the coroutines".to_owned())??;
     match place.as_deref() {
         Some("-") => println!("{json:#}"),
         Some(path) => {
@@ -90,7 +91,9 @@ fn run_jobs(raw: &Raw) -> Result<u8> {
 }
 
 fn be_floor(address: &str, given: Given) -> Result<()> {
-    let address = address.parse().map_err(|_| wrong(format!("{address} is not an address with a port")))?;
+    let address = address
+        .parse()
+        .map_err(|_| wrong(format!("{address} is not an address with a port")))?;
     // Its media is described as a publisher's.
     let job = RawJob {
         kind: "publish".to_owned(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crc::{Digest, Table};
 use srs_may::core::clock::{Moment, unix_time};
-use srs_may::kernel::frame::{Codec, Facts, Kind, VideoCodec, AudioCodec};
+use srs_may::kernel::frame::{AudioCodec, Codec, Facts, Kind, VideoCodec};
 
 use crate::stamp::{self, CHECK, Stamp};
 use crate::tally::{Fault, Tally};
@@ -135,7 +135,10 @@ impl Observer {
             return;
         }
         if track.known.is_some() {
-            if let Some(Known { digest: Some(digest), .. }) = &mut track.known {
+            if let Some(Known {
+                digest: Some(digest), ..
+            }) = &mut track.known
+            {
                 digest.update(part.bytes);
             }
         } else {
@@ -173,8 +176,9 @@ impl Observer {
             return;
         }
         if step < 0 {
-            self.tally
-                .fault(Fault::TimeBack, || format!("{kind:?} at {timestamp} ms after {last} ms"));
+            self.tally.fault(Fault::TimeBack, || {
+                format!("{kind:?} at {timestamp} ms after {last} ms")
+            });
         } else if Duration::from_millis(step as u64) > max_gap {
             self.tally
                 .fault(Fault::TimeGap, || format!("{kind:?} at {timestamp} ms after {last} ms"));
@@ -322,7 +326,11 @@ mod tests {
             sound: true,
         };
         let reel = Reel::load(&Film::Synthetic(shape)).unwrap();
-        let mut out: Vec<_> = reel.headers.iter().map(|frame| (frame.kind, 0, frame.payload.to_vec())).collect();
+        let mut out: Vec<_> = reel
+            .headers
+            .iter()
+            .map(|frame| (frame.kind, 0, frame.payload.to_vec()))
+            .collect();
         let (mut number, mut sounds, mut sound_sum) = (0, 0, 0u32);
         for round in 0..2 {
             for shot in &reel.shots {
@@ -403,7 +411,10 @@ mod tests {
             (without(position(Kind::Video, 0)), Fault::NoHeader),
             (without(picture), Fault::Lost),
             (without(sound), Fault::Sound),
-            (changed(picture, &|message| *message.2.last_mut().unwrap() ^= 1), Fault::Changed),
+            (
+                changed(picture, &|message| *message.2.last_mut().unwrap() ^= 1),
+                Fault::Changed,
+            ),
             (changed(sound, &|message| message.2[20] ^= 1), Fault::Sound),
             (changed(picture, &|message| message.1 = 0), Fault::TimeBack),
             (changed(good.len() - 1, &|message| message.1 += 3000), Fault::TimeGap),

@@ -47,26 +47,70 @@ pub const ENTRIES: &[Entry] = &[
         short: Some('n'),
         ..job("clients", "N", "how many players or publishers (1)")
     },
-    job("streams", "N", "how many streams they are spread over; {n} in the URL counts from 0 (players 1, publishers one each)"),
+    job(
+        "streams",
+        "N",
+        "how many streams they are spread over; {n} in the URL counts from 0 (players 1, publishers one each)",
+    ),
     job("rate", "N", "clients that are started in a second (500)"),
     job("delay", "TIME", "when the job begins (0s)"),
-    job("timeout", "TIME", "for connecting, and for each silence of the server (10s)"),
+    job(
+        "timeout",
+        "TIME",
+        "for connecting, and for each silence of the server (10s)",
+    ),
     job("source", "ADDRESS,…", "addresses of this machine to come from, in turn"),
     job("name", "TEXT", "what reports call the job (its kind)"),
     job("verify", "", "check order, timestamps and payloads of what is played"),
-    job("max-gap", "TIME", "with verify: how far timestamps of one kind may lie apart (2s)"),
-    job("read-rate", "SIZE", "read so many bytes a second only, as a slow network would"),
-    job("input", "FILE", "publish this FLV file, round and round, instead of a made stream"),
+    job(
+        "max-gap",
+        "TIME",
+        "with verify: how far timestamps of one kind may lie apart (2s)",
+    ),
+    job(
+        "read-rate",
+        "SIZE",
+        "read so many bytes a second only, as a slow network would",
+    ),
+    job(
+        "input",
+        "FILE",
+        "publish this FLV file, round and round, instead of a made stream",
+    ),
     job("bitrate", "SIZE", "bits a second of the made stream (250k)"),
     job("fps", "N", "its pictures a second (25)"),
     job("gop", "N", "its pictures from keyframe to keyframe (50)"),
     job("no-audio", "", "it has no sound"),
-    job("no-stamp", "", "publish without stamps, so nothing can be verified or timed by them"),
-    global("time", "TIME", "how long to measure once all clients are started; 0 is until Ctrl-C (10s)"),
-    global("warm-up", "TIME", "how long after the last client's start the measuring begins (2s)"),
-    global("watch", "PID,…", "measure these processes of this machine, the server's"),
-    global("json", "FILE", "write the result as JSON too; - is standard output, instead of the table"),
-    global("progress", "auto|lines|off", "what to tell meanwhile on standard error (auto: on a terminal)"),
+    job(
+        "no-stamp",
+        "",
+        "publish without stamps, so nothing can be verified or timed by them",
+    ),
+    global(
+        "time",
+        "TIME",
+        "how long to measure once all clients are started; 0 is until Ctrl-C (10s)",
+    ),
+    global(
+        "warm-up",
+        "TIME",
+        "how long after the last client's start the measuring begins (2s)",
+    ),
+    global(
+        "watch",
+        "PID,…",
+        "measure these processes of this machine, the server's",
+    ),
+    global(
+        "json",
+        "FILE",
+        "write the result as JSON too; - is standard output, instead of the table",
+    ),
+    global(
+        "progress",
+        "auto|lines|off",
+        "what to tell meanwhile on standard error (auto: on a terminal)",
+    ),
 ];
 // tidy: end of table
 
@@ -169,7 +213,10 @@ fn take_word(jobs: &mut Vec<RawJob>, word: String) -> Result<()> {
     } else if job.url.is_empty() {
         job.url = word;
     } else {
-        return Err(wrong(format!("{word} is one word too many behind {} {}", job.kind, job.url)));
+        return Err(wrong(format!(
+            "{word} is one word too many behind {} {}",
+            job.kind, job.url
+        )));
     }
     Ok(())
 }
@@ -183,9 +230,10 @@ fn finish(mut jobs: Vec<RawJob>, global: Given) -> Result<Command> {
             given.extend(global);
             Ok(Command::File(std::mem::take(&mut job.url), given))
         }
-        Some(job) if is_alone && job.kind == "floor" && !job.url.is_empty() => {
-            Ok(Command::Floor(std::mem::take(&mut job.url), std::mem::take(&mut job.given)))
-        }
+        Some(job) if is_alone && job.kind == "floor" && !job.url.is_empty() => Ok(Command::Floor(
+            std::mem::take(&mut job.url),
+            std::mem::take(&mut job.given),
+        )),
         _ => Ok(Command::Run(Raw { global, jobs })),
     }
 }
@@ -226,9 +274,15 @@ mod tests {
         let Command::Run(raw) = parsed(line).unwrap() else {
             panic!("no jobs")
         };
-        assert_eq!(raw.global, Given::from([("time", "5s".to_owned()), ("watch", "12".to_owned())]));
+        assert_eq!(
+            raw.global,
+            Given::from([("time", "5s".to_owned()), ("watch", "12".to_owned())])
+        );
         assert_eq!(raw.jobs.len(), 2);
-        assert_eq!((raw.jobs[1].kind.as_str(), raw.jobs[1].url.as_str()), ("play", "rtmp://h/a/s"));
+        assert_eq!(
+            (raw.jobs[1].kind.as_str(), raw.jobs[1].url.as_str()),
+            ("play", "rtmp://h/a/s")
+        );
         let given = Given::from([("clients", "20".to_owned()), ("verify", "yes".to_owned())]);
         assert_eq!(raw.jobs[1].given, given);
     }
@@ -239,7 +293,10 @@ mod tests {
         assert_eq!(parsed("play x --help").unwrap(), Command::Help);
         assert_eq!(parsed("-V").unwrap(), Command::Version);
         let given = Given::from([("time", "5s".to_owned())]);
-        assert_eq!(parsed("run a.ini --time 5s").unwrap(), Command::File("a.ini".to_owned(), given));
+        assert_eq!(
+            parsed("run a.ini --time 5s").unwrap(),
+            Command::File("a.ini".to_owned(), given)
+        );
         let floor = Command::Floor("127.0.0.1:1".to_owned(), Given::from([("bitrate", "1M".to_owned())]));
         assert_eq!(parsed("floor 127.0.0.1:1 --bitrate 1M").unwrap(), floor);
     }
@@ -261,8 +318,16 @@ mod tests {
     fn the_usage_text_and_the_page_name_every_option() {
         let page = include_str!("../../../docs/srs-bench.md");
         for entry in ENTRIES {
-            assert!(help().contains(&format!("--{} {}", entry.name, entry.value)), "{}", entry.name);
-            assert!(page.contains(&format!("`{}`", entry.name)), "docs/srs-bench.md lacks {}", entry.name);
+            assert!(
+                help().contains(&format!("--{} {}", entry.name, entry.value)),
+                "{}",
+                entry.name
+            );
+            assert!(
+                page.contains(&format!("`{}`", entry.name)),
+                "docs/srs-bench.md lacks {}",
+                entry.name
+            );
         }
     }
 }

@@ -138,7 +138,9 @@ fn address(url: &str) -> Result<Address> {
     match schema.as_str() {
         "rtmp" | "rtmps" => Ok(Address::Rtmp(crate::rtmp::parse(url)?)),
         "http" | "https" => Ok(Address::Http(Url::parse(url)?)),
-        _ => Err(wrong(format!("{url} is neither rtmp://, rtmps://, http:// nor https://"))),
+        _ => Err(wrong(format!(
+            "{url} is neither rtmp://, rtmps://, http:// nor https://"
+        ))),
     }
 }
 
@@ -178,7 +180,9 @@ fn read_job(raw: &RawJob) -> Result<Job> {
     }
     let clients = values.number("clients", 1)?.clamp(1, CLIENTS_MAX as u64) as usize;
     let is_publish = raw.kind == "publish";
-    let streams = values.number("streams", if is_publish { clients as u64 } else { 1 })?.max(1) as usize;
+    let streams = values
+        .number("streams", if is_publish { clients as u64 } else { 1 })?
+        .max(1) as usize;
     let job = Job {
         name: values.text("name").unwrap_or(&raw.kind).to_owned(),
         role: read_role(&raw.kind, &raw.url, &values)?,
@@ -188,14 +192,20 @@ fn read_job(raw: &RawJob) -> Result<Job> {
         delay: values.time("delay", Duration::ZERO)?,
         way: Way {
             sources: values.list::<IpAddr>("source")?,
-            timeout: values.time("timeout", Duration::from_secs(10))?.max(Duration::from_millis(1)),
-            read_rate: values.text("read-rate").map(|_| values.size("read-rate", 0)).transpose()?,
+            timeout: values
+                .time("timeout", Duration::from_secs(10))?
+                .max(Duration::from_millis(1)),
+            read_rate: values
+                .text("read-rate")
+                .map(|_| values.size("read-rate", 0))
+                .transpose()?,
         },
         url: raw.url.clone(),
     };
     if is_publish && clients > 1 && (streams < clients || !raw.url.contains(NUMBER)) {
         return Err(wrong(
-            "publishers of one stream would throw each other out: put {n} into the URL and give each a stream".to_owned(),
+            "publishers of one stream would throw each other out: put {n} into the URL and give each a stream"
+                .to_owned(),
         ));
     }
     let address = job.address(0)?;
@@ -268,13 +278,17 @@ impl Values<'_> {
 
     /// A whole number.
     pub fn number(&self, name: &str, default: u64) -> Result<u64> {
-        let Some(text) = self.text(name) else { return Ok(default) };
+        let Some(text) = self.text(name) else {
+            return Ok(default);
+        };
         text.parse().map_err(|_| self.bad(name, "a whole number"))
     }
 
     /// A number with `k`, `M` or `G` behind it.
     pub fn size(&self, name: &str, default: u64) -> Result<u64> {
-        let Some(text) = self.text(name) else { return Ok(default) };
+        let Some(text) = self.text(name) else {
+            return Ok(default);
+        };
         let (digits, factor) = match text.char_indices().last() {
             Some((at, 'k' | 'K')) => (&text[..at], 1_000),
             Some((at, 'm' | 'M')) => (&text[..at], 1_000_000),
@@ -287,7 +301,9 @@ impl Values<'_> {
 
     /// A number with `ms`, `s`, `m` or `h` behind it; seconds without.
     pub fn time(&self, name: &str, default: Duration) -> Result<Duration> {
-        let Some(text) = self.text(name) else { return Ok(default) };
+        let Some(text) = self.text(name) else {
+            return Ok(default);
+        };
         let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
         let factor = match &text[digits.len()..] {
             "ms" => 0.001,
@@ -304,9 +320,13 @@ impl Values<'_> {
 
     /// Values with commas between them.
     pub fn list<T: std::str::FromStr>(&self, name: &str) -> Result<Vec<T>> {
-        let Some(text) = self.text(name) else { return Ok(Vec::new()) };
+        let Some(text) = self.text(name) else {
+            return Ok(Vec::new());
+        };
         let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
-        items.map(|item| item.parse().map_err(|_| self.bad(name, "a list of those"))).collect()
+        items
+            .map(|item| item.parse().map_err(|_| self.bad(name, "a list of those")))
+            .collect()
     }
 }
 
@@ -324,16 +344,29 @@ mod tests {
 
     #[test]
     fn values_are_read_and_have_defaults() {
-        let plan = plan("play http://h/a/s_{n}.flv?x=.ts -n 7 --streams 3 --max-gap 500ms --timeout 2m --read-rate 8k --time 0").unwrap();
+        let plan = plan(
+            "play http://h/a/s_{n}.flv?x=.ts -n 7 --streams 3 --max-gap 500ms --timeout 2m --read-rate 8k --time 0",
+        )
+        .unwrap();
         let job = &plan.jobs[0];
         assert_eq!((job.clients, job.streams, job.rate, plan.time), (7, 3, 500, None));
         assert_eq!(job.way.timeout, Duration::from_secs(120));
         assert_eq!(job.way.read_rate, Some(8000));
-        let Role::Play { protocol, verify, max_gap } = job.role.clone() else {
+        let Role::Play {
+            protocol,
+            verify,
+            max_gap,
+        } = job.role.clone()
+        else {
             panic!("no player")
         };
-        assert_eq!((protocol, verify, max_gap), (Protocol::Flv, false, Duration::from_millis(500)));
-        let Address::Http(url) = job.address(4).unwrap() else { panic!("no HTTP") };
+        assert_eq!(
+            (protocol, verify, max_gap),
+            (Protocol::Flv, false, Duration::from_millis(500))
+        );
+        let Address::Http(url) = job.address(4).unwrap() else {
+            panic!("no HTTP")
+        };
         assert_eq!(url.target, "/a/s_1.flv?x=.ts");
     }
 

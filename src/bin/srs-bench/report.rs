@@ -15,7 +15,9 @@ const LAG_MAX: Duration = Duration::from_millis(50);
 impl Outcome {
     /// Whether no client failed and no fault was found.
     pub fn is_good(&self) -> bool {
-        self.jobs.iter().all(|job| job.tally.failed.get() == 0 && job.tally.fault_count() == 0)
+        self.jobs
+            .iter()
+            .all(|job| job.tally.failed.get() == 0 && job.tally.fault_count() == 0)
     }
 
     /// Why the figures may be the tool's and not the server's.
@@ -23,10 +25,16 @@ impl Outcome {
         let mut doubts = Vec::new();
         let share = self.own_share();
         if share > BUSY_SHARE {
-            doubts.push(format!("this tool used {:.0} % of a core: it may be what limits the figures", share * 100.0));
+            doubts.push(format!(
+                "this tool used {:.0} % of a core: it may be what limits the figures",
+                share * 100.0
+            ));
         }
         if let Some(lag) = self.lag.quantile(0.99).filter(|lag| *lag > LAG_MAX) {
-            doubts.push(format!("this tool's timers were up to {} late: latencies hold that too", shown(lag)));
+            doubts.push(format!(
+                "this tool's timers were up to {} late: latencies hold that too",
+                shown(lag)
+            ));
         }
         doubts
     }
@@ -41,7 +49,11 @@ impl Outcome {
     }
 
     fn players(&self) -> u64 {
-        self.jobs.iter().filter(|job| job.job.plays()).map(|job| job.clients).sum()
+        self.jobs
+            .iter()
+            .filter(|job| job.job.plays())
+            .map(|job| job.clients)
+            .sum()
     }
 
     /// The table.

@@ -34,13 +34,18 @@ fn open(way: &Way, url: &StreamUrl, number: usize) -> Result<Client<Dialogue>> {
         deadline: Moment::after(way.timeout),
     });
     let millis = (Moment::now().as_micros() / 1000) as u32;
-    client.handshake(millis, &mut |bytes| fastrand::fill(bytes)).wrap("shake hands")?;
+    client
+        .handshake(millis, &mut |bytes| fastrand::fill(bytes))
+        .wrap("shake hands")?;
     let options = ConnectOptions {
         tc_url: url.outgoing_tc_url(),
         app: url.app.clone(),
         ..ConnectOptions::default()
     };
-    client.connect(&options)?.accepted(ErrorCode::RtmpConnect).wrap("connect")?;
+    client
+        .connect(&options)?
+        .accepted(ErrorCode::RtmpConnect)
+        .wrap("connect")?;
     Ok(client)
 }
 
@@ -58,7 +63,10 @@ pub fn parse(url: &str) -> Result<StreamUrl> {
 /// Whatever ends it before.
 pub fn play(way: &Way, url: &StreamUrl, number: usize, mut observer: Observer) -> Result<()> {
     let mut client = open(way, url, number)?;
-    client.play(&url.outgoing_stream())?.accepted(ErrorCode::RtmpConnect).wrap("play")?;
+    client
+        .play(&url.outgoing_stream())?
+        .accepted(ErrorCode::RtmpConnect)
+        .wrap("play")?;
     observer.accepted();
     let stream = client.connection().io().stream.clone();
     let (_, mut skimmer, mut rest, early) = client.into_skimmer();
@@ -76,7 +84,9 @@ pub fn play(way: &Way, url: &StreamUrl, number: usize, mut observer: Observer) -
     let used = skimmer.take(&rest, 0, &mut viewer)?;
     rest.drain(..used);
     loop {
-        let count = way.pump(&stream, &mut rest, |input, fresh| skimmer.take(input, fresh, &mut viewer))?;
+        let count = way.pump(&stream, &mut rest, |input, fresh| {
+            skimmer.take(input, fresh, &mut viewer)
+        })?;
         if count == 0 {
             return Err(Error::new(ErrorCode::SocketReadFully, "the server closed"));
         }
@@ -140,7 +150,11 @@ pub fn publish(way: &Way, url: &StreamUrl, number: usize, publication: Publicati
     let name = url.outgoing_stream();
     let reply = client.publish(&name, CHUNK_BYTES)?;
     let stream_id = reply.accepted(ErrorCode::RtmpConnect).wrap("publish")?;
-    publication.tally.connect.borrow_mut().record(Moment::now().since(began));
+    publication
+        .tally
+        .connect
+        .borrow_mut()
+        .record(Moment::now().since(began));
     Tally::add(&publication.tally.served, 1);
     let sender = Sender {
         client,

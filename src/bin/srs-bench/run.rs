@@ -178,7 +178,9 @@ impl Board {
         let (job, tally) = (&self.plan.jobs[index], &self.tallies[index]);
         Tally::add(&tally.started, 1);
         Tally::add(&tally.running, 1);
-        let ended = job.address(number).and_then(|address| serve(job, number, &address, tally, reel));
+        let ended = job
+            .address(number)
+            .and_then(|address| serve(job, number, &address, tally, reel));
         tally.running.set(tally.running.get() - 1);
         if let Err(error) = ended
             && !self.stopping.get()
@@ -195,7 +197,11 @@ impl Board {
             tally.stalled.take();
         }
         self.lag.take();
-        let before: Vec<(u64, u64)> = self.tallies.iter().map(|tally| (tally.bytes.get(), tally.messages.get())).collect();
+        let before: Vec<(u64, u64)> = self
+            .tallies
+            .iter()
+            .map(|tally| (tally.bytes.get(), tally.messages.get()))
+            .collect();
         let (start, own, watched) = (Moment::now(), Usage::ours(), self.watched()?);
         self.wait(self.plan.time, || self.is_idle());
         let (own_after, watched_after) = (Usage::ours(), self.watched().ok().flatten());
@@ -227,7 +233,9 @@ impl Board {
     fn end_clients(&self) {
         self.stopping.set(true);
         let clients = self.clients.take();
-        let (players, others): (Vec<_>, Vec<_>) = clients.into_iter().partition(|(index, _)| self.plan.jobs[*index].plays());
+        let (players, others): (Vec<_>, Vec<_>) = clients
+            .into_iter()
+            .partition(|(index, _)| self.plan.jobs[*index].plays());
         let deadline = Moment::after(GOODBYE);
         for group in [players, others] {
             group.iter().for_each(|(_, client)| client.interrupt());

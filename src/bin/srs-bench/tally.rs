@@ -110,7 +110,11 @@ impl Tally {
 
     /// Faults by what they are.
     pub fn faults(&self) -> Vec<(Fault, u64)> {
-        self.faults.borrow().iter().map(|(fault, count)| (*fault, *count)).collect()
+        self.faults
+            .borrow()
+            .iter()
+            .map(|(fault, count)| (*fault, *count))
+            .collect()
     }
 
     /// How many faults there are.
@@ -120,7 +124,11 @@ impl Tally {
 
     /// Failures by their words.
     pub fn failures(&self) -> Vec<(String, u64)> {
-        self.failures.borrow().iter().map(|(text, count)| (text.clone(), *count)).collect()
+        self.failures
+            .borrow()
+            .iter()
+            .map(|(text, count)| (text.clone(), *count))
+            .collect()
     }
 
     /// The first faults, in words.

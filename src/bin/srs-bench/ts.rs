@@ -62,7 +62,9 @@ impl Reader {
         let damage = damage.skipped_bytes + damage.dropped_units;
         if damage > self.damage {
             self.damage = damage;
-            observer.tally().fault(Fault::Broken, || "bytes of no packet, or packets lost".to_owned());
+            observer
+                .tally()
+                .fault(Fault::Broken, || "bytes of no packet, or packets lost".to_owned());
         }
     }
 
