@@ -61,6 +61,7 @@ mod publish_play;
 mod republish_busy;
 mod rtmpdump;
 mod security;
+mod srs_bench;
 mod timestamps;
 #[cfg(feature = "tls")]
 mod tls;
