@@ -43,6 +43,12 @@ impl Listener {
     }
 }
 
+/// Whether the system would give some clients of one address to the other.
+pub fn overlaps(one: SocketAddr, other: SocketAddr) -> bool {
+    let same_ip = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && one.port() != 0 && same_ip && one.is_ipv4() == other.is_ipv4()
+}
+
 fn bind_error(name: &str, address: SocketAddr, error: &io::Error) -> Error {
     let hint = match error.kind() {
         io::ErrorKind::PermissionDenied => {

@@ -18,8 +18,8 @@ use crate::core::coroutine::{self, Waker};
 pub struct Delivery {
     consumer: RefCell<RtmpConsumer>,
     stream: Rc<Stream>,
-    merged: MergedWrite,
-    by_courier: bool,
+    merged: Cell<MergedWrite>,
+    by_courier: Cell<bool>,
     waker: Waker,
     /// The coroutine waits, so the courier may send.
     waits: Cell<bool>,
@@ -45,8 +45,8 @@ impl Delivery {
             Delivery {
                 consumer: RefCell::new(RtmpConsumer::join(source, chunk_bytes, waiter)),
                 stream: stream.clone(),
-                merged,
-                by_courier,
+                merged: Cell::new(merged),
+                by_courier: Cell::new(by_courier),
                 waker: Waker::current(),
                 waits: Cell::new(false),
                 needs_coroutine: Cell::new(true),
@@ -56,6 +56,12 @@ impl Delivery {
         });
         Courier::start(source);
         delivery
+    }
+
+    /// Sends in other batches from now on; to be called by the coroutine of [`Delivery::join`].
+    pub fn send_as(&self, merged: MergedWrite, by_courier: bool) {
+        self.merged.set(merged);
+        self.by_courier.set(by_courier);
     }
 
     /// Messages sent so far.
@@ -90,7 +96,7 @@ impl Delivery {
 
     /// Whether a batch is due that the courier did not send.
     pub fn is_due(&self) -> bool {
-        self.needs_coroutine.get() || self.consumer.borrow().place.is_due(self.merged)
+        self.needs_coroutine.get() || self.consumer.borrow().place.is_due(self.merged.get())
     }
 
     /// Waits while the courier sends: until the peer sent something, there is something that only the coroutine can
@@ -99,7 +105,7 @@ impl Delivery {
         if self.is_due() || self.stream.is_readable() {
             return;
         }
-        self.consumer.borrow().place.enter(self.merged);
+        self.consumer.borrow().place.enter(self.merged.get());
         self.stream.watch_readable(Waker::current());
         self.waits.set(true);
         coroutine::park(deadline);
@@ -114,14 +120,14 @@ impl Deliver for Delivery {
             // It looks for itself before it waits again.
             return;
         }
-        let offered = match self.by_courier {
+        let offered = match self.by_courier.get() {
             true => self.consumer.borrow_mut().offer_shared(&self.stream),
             false => Ok(None),
         };
         if let Ok(Some(Offered { messages, rest })) = offered {
             self.sent.set(self.sent.get() + messages);
             if rest.is_empty() {
-                return self.consumer.borrow().place.enter(self.merged);
+                return self.consumer.borrow().place.enter(self.merged.get());
             }
             self.rest.replace(rest);
         }
