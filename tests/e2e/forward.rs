@@ -15,7 +15,7 @@ use crate::support::media::Sample;
 use crate::support::nginx::Nginx;
 use crate::support::port::Port;
 use crate::support::rtmp::Rtmp;
-use crate::support::server::Setup;
+use crate::support::server::{Server, Setup};
 use crate::support::workdir::WorkDir;
 
 fn forwarding(destinations: &str) -> Setup {
@@ -329,7 +329,7 @@ fn a_reload_changes_the_destinations_of_a_live_stream_one_by_one() {
     std::fs::write(&file, text.replace(&at(&second), &at(&third))).expect("change the configuration");
     server.signal(Signal::SIGHUP);
     server.wait_for_line(&["reload success"]);
-    second.wait_for_line(&["unpublish"]);
+    second.wait_for_line(&["client disconnect peer"]);
     let mut player = play(third.port(), "sent");
     third.wait_for_line(&["start publish"]);
     send(&mut publisher, 60..120);
@@ -339,7 +339,11 @@ fn a_reload_changes_the_destinations_of_a_live_stream_one_by_one() {
         "from the next keyframe on: {numbers:?}"
     );
     let kept = numbers_until(&mut stays, 119);
-    assert_eq!((kept.first(), kept.len()), (Some(&60), 60), "the one that stays misses nothing");
+    assert_eq!(
+        (kept.first(), kept.len()),
+        (Some(&60), 60),
+        "the one that stays misses nothing"
+    );
     assert_eq!(first.log().matches("start publish").count(), 1);
 }
 
