@@ -134,6 +134,8 @@ impl Opening {
 
 fn open_port(server: &Rc<Server>, caster: &Rc<Caster>, address: SocketAddr) -> Result<Port> {
     let (name, door) = match caster.kind {
+        // Each datagram would go to one of the workers.
+        CasterKind::MpegtsOverUdp if !server.workers.is_first() => return Ok(Port::None),
         CasterKind::MpegtsOverUdp => {
             let worker = mpegts::open(server, caster, address)?;
             return Ok(Port::Udp {

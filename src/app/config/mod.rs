@@ -51,6 +51,7 @@ use self::section::limits::Limits;
 use self::section::listen::KeyFiles;
 use self::section::log::Log;
 use self::section::process::Process;
+use self::section::registry::Registry;
 use self::section::rtmps::{self, Rtmps};
 use self::section::stats::Stats;
 use self::section::vhost::{DEFAULT_VHOST, Vhost, read_chunk_size};
@@ -91,6 +92,8 @@ pub struct Config {
     pub trusted_proxies: Vec<Network>,
     /// What one address may ask of the server.
     pub limits: Limits,
+    /// Which origin has which stream, for all servers of a cluster.
+    pub registry: Registry,
     /// RTMP behind TLS.
     pub rtmps: Rtmps,
     /// `tls_verify`: whether servers that we call over TLS must show a certificate that the system trusts.
@@ -206,6 +209,7 @@ impl Config {
             limits: Limits::read(&root.section("limits")),
             http_api: HttpApi::read(&root.section("http_api"), &http_server),
             http_server,
+            registry: Registry::read(&root.section("registry")),
             rtmps: rtmps::read(&root.section("rtmps")),
             tls_verify: root.flag("tls_verify"),
             vhosts,

@@ -1,5 +1,6 @@
 //! The exporter: metrics for Prometheus, at the HTTP API and on a port of its own. See `docs/metrics.md`.
 
+mod cluster;
 mod metrics;
 mod text;
 
@@ -10,8 +11,9 @@ use std::time::Duration;
 
 use super::config::Config;
 use super::config::section::exporter::Exporter as Settings;
-use super::listener::overlaps;
-use super::server::Server;
+use super::http::conn;
+use super::listener::{Listener, overlaps};
+use super::server::{Door, Server};
 use crate::core::coroutine;
 use crate::core::mini_http::{Answer, MiniHttp};
 use crate::kernel::error::{Error, IoWrap, Result};
@@ -34,7 +36,16 @@ pub struct Exporter {
 struct Port {
     address: SocketAddr,
     number: u64,
-    server: MiniHttp,
+    serving: Serving,
+}
+
+/// Who answers.
+enum Serving {
+    Alone(MiniHttp),
+    /// A worker asks the others before it answers.
+    Together {
+        _listener: Listener,
+    },
 }
 
 impl Exporter {
@@ -76,7 +87,7 @@ pub fn open(server: &Rc<Server>) -> Result<()> {
 pub struct Opening {
     settings: Rc<Settings>,
     /// A port that is to take the place of the one there is.
-    port: Option<(SocketAddr, MiniHttp)>,
+    port: Option<(SocketAddr, Serving)>,
 }
 
 /// Opens the port that a configuration asks for, if it is another one than there is.
@@ -101,7 +112,14 @@ pub fn prepare(server: &Rc<Server>, config: &Config) -> Result<Opening> {
     let is_open = matches!(&*server.exporter.port.borrow(), Some(port) if port.address == address);
     let port = match is_open {
         true => None,
-        false => Some((address, listen(server, address)?)),
+        false if server.workers.are_several() => {
+            let accepting = server.clone();
+            let door = Door::plain("exporter", conn::serve_metrics);
+            let accept = move |socket, peer| accepting.admit(door, socket, peer);
+            let _listener = Listener::open("Exporter", address, accept)?;
+            Some((address, Serving::Together { _listener }))
+        }
+        false => Some((address, Serving::Alone(listen(server, address)?))),
     };
     Ok(Opening { settings, port })
 }
@@ -114,15 +132,19 @@ impl Opening {
             exporter.close();
         }
         exporter.settings.replace(self.settings);
-        let Some((address, port)) = self.port else { return };
-        log::info!("Exporter listen at tcp://{address}");
+        let Some((address, serving)) = self.port else { return };
+        let is_alone = matches!(serving, Serving::Alone(_));
         let number = exporter.last.get() + 1;
         exporter.last.set(number);
         exporter.port.replace(Some(Port {
             address,
             number,
-            server: port,
+            serving,
         }));
+        if !is_alone {
+            return;
+        }
+        log::info!("Exporter listen at tcp://{address}");
         let server = server.clone();
         coroutine::spawn("exporter", move || look_after(&server, number));
     }
@@ -142,7 +164,11 @@ fn look_after(server: &Rc<Server>, number: u64) {
     loop {
         coroutine::sleep(LOOK);
         let (address, is_running) = match &*server.exporter.port.borrow() {
-            Some(port) if port.number == number => (port.address, port.server.is_running()),
+            Some(Port {
+                address,
+                number: present,
+                serving: Serving::Alone(port),
+            }) if *present == number => (*address, port.is_running()),
             _ => return,
         };
         if is_running {
@@ -152,7 +178,7 @@ fn look_after(server: &Rc<Server>, number: u64) {
         match listen(server, address) {
             Ok(port) => {
                 if let Some(failed) = &mut *server.exporter.port.borrow_mut() {
-                    failed.server = port;
+                    failed.serving = Serving::Alone(port);
                 }
             }
             // The failed one is still there, so it is tried again.

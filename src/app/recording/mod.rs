@@ -342,9 +342,8 @@ impl Tape<'_> {
             self.awaits_keyframe = false;
             rest = &frames[start..];
         }
-        if self.successor.borrow().is_some()
-            && let Some(start) = self.start_in(rest)
-        {
+        let has_successor = self.successor.borrow().is_some();
+        if has_successor && let Some(start) = self.start_in(rest) {
             rest[..start].iter().try_for_each(|frame| self.take_one(frame))?;
             rest = &rest[start..];
             self.hand_over(rest[0].timestamp)?;

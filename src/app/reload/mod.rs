@@ -153,6 +153,7 @@ impl Server {
         self.end_clients_without_vhost(config);
         self.clients.wake_all();
         self.certificates.refresh();
+        self.edges.registry.settings_changed();
         if !self.is_quitting() {
             self.children.apply(config);
             self.retinue.apply(self, config);

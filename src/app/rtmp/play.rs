@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use super::request::Request;
 use super::socket::Socket;
+use crate::app::config::section::cluster::Protocol;
 use crate::app::config::section::security::Action;
 use crate::app::config::section::vhost::Vhost;
-use crate::app::edge::coworkers;
+use crate::app::edge::cluster;
 use crate::app::hooks::Event;
-use crate::app::pithy::{Progress, Turn};
+use crate::app::pithy::{self, Progress, Turn};
 use crate::app::reload::Followed;
 use crate::app::source::{Delivery, MergedWrite, Source};
 use crate::app::stream::Stream;
@@ -19,9 +20,6 @@ use crate::kernel::error::{Error, IoWrap, Result, Wrap};
 use crate::kernel::error_code::ErrorCode;
 use crate::protocol::rtmp::server::{PlayEvent, Server as Session};
 
-/// How often a player looks whether it is its turn to print.
-const LOOK: Duration = Duration::from_secs(5);
-
 /// How long a client may take to say that it goes to another server.
 const REDIRECT_ANSWER: Duration = Duration::from_secs(3);
 
@@ -29,7 +27,7 @@ const REDIRECT_ANSWER: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 /// The session's and the socket's; [`ErrorCode::DurationExceed`] when the client has had what it asked for;
-/// [`ErrorCode::RtmpRedirect`] when it was sent to another server, and those of [`coworkers::find`].
+/// [`ErrorCode::RtmpRedirect`] when it was sent to another server, and those of [`cluster::find`].
 pub(super) fn serve(
     session: &mut Session<Socket>,
     stream: &Rc<Stream>,
@@ -44,7 +42,8 @@ pub(super) fn serve(
     let admitted = request.admit(Action::Play);
     let ended = admitted.and_then(|()| {
         let cluster = &request.vhost.cluster;
-        match cluster.origin_cluster && !cluster.is_remote && source.publisher().is_none() {
+        let is_away = || source.publisher().is_none() && !request.server.workers.has_elsewhere(source.url());
+        match cluster.origin_cluster && !cluster.is_remote && is_away() {
             true => send_on(session, stream, request),
             false => send(session, stream, request, source, duration_ms, turn, interval),
         }
@@ -55,7 +54,7 @@ pub(super) fn serve(
 
 /// Tells the player which origin of the cluster has the stream. It always ends with an error: the client goes there.
 fn send_on(session: &mut Session<Socket>, stream: &Stream, request: &Request) -> Result<()> {
-    let redirect = coworkers::find(&request.server, &request.vhost, &request.subject.url)?;
+    let redirect = cluster::find(&request.server, &request.vhost, &request.subject.url)?;
     session.redirect(&redirect)?;
     stream.set_read_timeout(Some(REDIRECT_ANSWER));
     // Most just leave.
@@ -86,10 +85,14 @@ fn send(
     );
     session.connection().release_buffers();
     let by_courier = is_sent_by_courier(&request.vhost, stream, duration_ms);
-    request
-        .server
-        .edges
-        .watch(&request.server, &request.vhost, &request.subject.url, source);
+    request.server.edges.watch(
+        &request.server,
+        &request.vhost,
+        &request.subject.url,
+        source,
+        Protocol::Rtmp,
+    );
+    request.server.workers.watch(&request.server, source);
     let mut player = Player {
         delivery: Delivery::join(source, session.connection().chunk_size(), stream, merged, by_courier),
         stream,
@@ -148,7 +151,7 @@ impl Player<'_> {
             if turn.take(self.interval) {
                 self.report(&mut progress);
             }
-            self.wait(Moment::after(LOOK))?;
+            self.wait(Moment::after(pithy::look(self.delivery.players())))?;
         }
     }
 

@@ -10,6 +10,7 @@ use crate::app::companions;
 use crate::app::config::section::publish::Publish;
 use crate::app::config::section::security::Action;
 use crate::app::config::section::vhost::Vhost;
+use crate::app::edge::registry::Claimed;
 use crate::app::hooks::Event;
 use crate::app::pithy::{Progress, Turn};
 use crate::app::recording;
@@ -53,14 +54,26 @@ pub(super) fn serve(
         let _ = session.reject(&StatusCode::PublishBadName, "publishing is refused");
         return Err(refused);
     }
-    let publication = match source.publish() {
-        Ok(publication) => publication,
+    let claimed = request.server.workers.claim(&request.server, source.url(), stream);
+    let begun = claimed.and_then(|claim| Ok((source.publish()?, claim)));
+    let (publication, claim) = match begun {
+        Ok(begun) => begun,
         Err(busy) => {
             // Encoders show this to their users; SRS just closes.
             session.reject(
                 &StatusCode::PublishBadName,
                 "the stream is busy, another client publishes it",
             )?;
+            return Err(busy.wrap("acquire publish"));
+        }
+    };
+    // Bound to a name: the stream is registered as long as it is published.
+    let _registered = match register(request) {
+        Ok(registered) => registered,
+        Err(busy) => {
+            drop(publication);
+            let text = "the stream is busy, it is published at another server of the cluster";
+            session.reject(&StatusCode::PublishBadName, text)?;
             return Err(busy.wrap("acquire publish"));
         }
     };
@@ -76,9 +89,19 @@ pub(super) fn serve(
             Err(refused)
         }
     };
+    drop(claim);
     // The name is free by now: the next publisher does not wait for this call.
     request.tell(Event::Unpublish);
     ended
+}
+
+/// Claims the stream for this origin of its cluster, if there is a registry. Yields.
+fn register(request: &Request) -> Result<Option<Claimed>> {
+    if !request.vhost.cluster.origin_cluster {
+        return Ok(None);
+    }
+    let registry = &request.server.edges.registry;
+    registry.claim(&request.server, &request.subject.url.stream_url())
 }
 
 fn publisher(request: &Request, source: &Rc<Source>) -> recording::Publisher {

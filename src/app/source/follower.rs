@@ -4,10 +4,9 @@ use std::cell::Cell;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use super::cursor::Cursor;
 use super::place::{MergedWrite, Place};
+use super::positions::Role;
 use super::source::{PublicationEnd, Source, State};
-use super::waiters::Waiter;
 use crate::app::config::section::play::TimeJitter;
 use crate::app::stream::Stream;
 use crate::core::clock::Moment;
@@ -65,9 +64,19 @@ impl Follower {
         Self::join_at(source, source.end(), end, latency)
     }
 
+    /// A player's beginning for one that hands the stream on to players elsewhere: it counts as somebody who plays.
+    pub fn join_for_players(source: &Rc<Source>, latency: Duration) -> Self {
+        let (_, end) = source.publication();
+        Self::join_as(source, Role::Player, source.start_number(), end, latency)
+    }
+
     fn join_at(source: &Rc<Source>, number: u64, end: Rc<PublicationEnd>, latency: Duration) -> Self {
+        Self::join_as(source, Role::Follower, number, end, latency)
+    }
+
+    fn join_as(source: &Rc<Source>, role: Role, number: u64, end: Rc<PublicationEnd>, latency: Duration) -> Self {
         Follower {
-            place: Place::join_as(source, Cursor::following(number), Waiter::new()),
+            place: Place::join_as(source, role, number),
             end,
             stop_at: Rc::default(),
             latency,
@@ -143,7 +152,7 @@ impl Follower {
     /// Waits until [`Follower::take`] has something to give or to tell, the peer sent something, or `deadline`. Yields.
     pub fn wait(&self, stream: &Stream, deadline: Moment) {
         if !self.is_due() {
-            self.place.wait(self.merged(), stream, deadline);
+            self.place.wait(None, self.merged(), stream, deadline);
         }
     }
 

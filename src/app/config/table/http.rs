@@ -12,9 +12,9 @@ rows! {
     "http_api.raw_api"                 Block     "-"        none  reload  Live "3+" built
         "Raw (admin) API section";
     "http_api.raw_api.enabled"         Flag      "off"      own   reload  Live "3+" built
-        "Allow rpc calls on /api/v1/raw" "read at start";
+        "Allow rpc calls on /api/v1/raw";
     "http_api.raw_api.allow_reload"    Flag      "off"      own   reload  Live "3+" built
-        "Allow rpc=reload" "read at start";
+        "Allow rpc=reload";
     "http_api.raw_api.allow_query"     Flag      "off"      none  restart Removed "3" built
         "Allow rpc=query" "name still accepted, always off";
     "http_api.raw_api.allow_update"    Flag      "off"      none  restart Removed "3" built

@@ -39,6 +39,7 @@ mod caster;
 mod http;
 mod process;
 mod realtime;
+mod registry;
 mod vhost;
 mod vhost_ffmpeg;
 mod vhost_files;
@@ -51,6 +52,7 @@ pub(super) const ALL: &[&[Row]] = &[
     http::ROWS,
     realtime::ROWS,
     caster::ROWS,
+    registry::ROWS,
     vhost::ROWS,
     vhost_http::ROWS,
     vhost_files::ROWS,

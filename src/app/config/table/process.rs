@@ -31,6 +31,8 @@ rows! {
         "Account that the process runs under once it listens, and its group" "names or numbers; root has to start it; SRS has no such directive" ["media media"];
     "chroot"                           Text      "-"        none  restart Live "-" built
         "Folder that becomes the root of the file system once the server listens" "root has to start it; SRS has no such directive" ["/srv/media"];
+    "workers"                          Text      "1"        none  restart Live "-" built
+        "How many processes share the work of the server" "a number, or auto: as many as it may use processors; SRS has no such directive" ["auto"];
     "limits"                           Block     "-"        none  next    Live "-" built
         "What one address may ask of the server" "SRS has no such block; IPv6 counts by the first 64 bits";
     "limits.connections_per_ip"        Int       "0"        none  next    Live "-" built

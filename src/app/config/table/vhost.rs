@@ -18,7 +18,7 @@ rows! {
     "vhost.cluster"                    Block     "-"        none  reload  Live "3+" built
         "Edge and origin-cluster section";
     "vhost.cluster.mode"               Text      "local"    none  restart Live "3+" built
-        "local or remote (edge)" "change on reload gives error 2023 and stops the server";
+        "local or remote (edge)" "a reload that changes it is refused with error 2023";
     "vhost.cluster.origin"             List      "-"        none  next    Live "3+" built
         "Origin servers of an edge" "host[:port], default port 1935; round robin" ["127.0.0.1:1935 localhost:1936"];
     "vhost.cluster.token_traverse"     Flag      "off"      none  next    Live "3+" built
@@ -31,16 +31,16 @@ rows! {
         "Redirect players to peer with stream";
     "vhost.cluster.coworkers"          List      "-"        none  next    Live "3+" built
         "API endpoints of origin peers" "host:port" ["127.0.0.1:9091 127.0.0.1:9092"];
-    "vhost.cluster.protocol"           Text      "rtmp"     none  reload  Live "5+" unbuilt
-        "Edge pull protocol" "rtmp flv flvs; new pulls";
-    "vhost.cluster.follow_client"      Flag      "off"      none  reload  Live "5+" unbuilt
-        "Pull flv when a client plays flv" "new pulls";
+    "vhost.cluster.protocol"           Text      "rtmp"     none  reload  Live "5+" built
+        "How an edge plays streams from origins: rtmp, flv (over HTTP) or flvs (over HTTPS)" "new pulls; ports of origins default to 1935, 80 and 443";
+    "vhost.cluster.follow_client"      Flag      "off"      none  reload  Live "5+" built
+        "Play from origins by the protocol of the client that is the first" "new pulls; in place of protocol";
     "vhost.forward"                    Block     "-"        none  reload  Live "1+" built
         "Copy published streams to other servers" "old spelling: forward a b;";
     "vhost.forward.enabled"            Flag      "off"      none  reload  Live "1+" built
-        "Whether streams are forwarded" "next publication; not together with publish.kickoff_for_idle";
+        "Whether streams are forwarded" "not together with publish.kickoff_for_idle";
     "vhost.forward.destination"        List      "-"        none  reload  Live "3+" built
-        "Servers that get each stream: host, host:port or a URL" "next publication; URLs may hold [vhost] [app] [stream] [param]" ["127.0.0.1:1936 127.0.0.1:1937"];
+        "Servers that get each stream: host, host:port or a URL" "URLs may hold [vhost] [app] [stream] [param]" ["127.0.0.1:1936 127.0.0.1:1937"];
     "vhost.forward.backend"            Text      "-"        none  reload  Live "5+" built
         "Callback that tells the URLs to forward a stream to" "in place of destination; when it fails the publication is refused" ["http://127.0.0.1:8085/api/v1/forward"];
     "vhost.forward.vhost"              Text      "-"        none  restart Removed "1-2" built

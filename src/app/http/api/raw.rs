@@ -110,6 +110,14 @@ fn about(api: &HttpApi) -> Answer {
 /// Answers before the reload, which may take the API's own port away.
 fn reload(call: &Call<'_>) -> Answer {
     log::info!("reload, ordered by the API");
+    match call.server.workers.reload_all() {
+        Ok(true) => return Answer::code(0),
+        Ok(false) => {}
+        Err(error) => {
+            log::error!("{error}");
+            return Answer::error(error.code());
+        }
+    }
     let server = call.server.clone();
     coroutine::spawn("reload", move || {
         if let Err(error) = server.reload() {

@@ -7,10 +7,10 @@ use super::feed::Feed;
 use crate::app::config::section::http_remux::Mount;
 use crate::app::config::section::vhost::Vhost;
 use crate::app::http::exchange::Exchange;
-use crate::app::pithy::Progress;
+use crate::app::pithy::{self, Progress};
 use crate::app::reload::Followed;
 use crate::app::server::Server;
-use crate::app::source::MergedWrite;
+use crate::app::source::{MergedWrite, Parked, Recipient, Way};
 use crate::core::clock::Moment;
 use crate::core::coroutine;
 use crate::core::id::ContextId;
@@ -42,7 +42,7 @@ pub struct Player<'p, 'c, 's> {
     followed: Followed,
     mount: Mount,
     interval: Duration,
-    messages: u64,
+    recipient: Rc<Recipient>,
     progress: Progress,
 }
 
@@ -58,7 +58,7 @@ impl<'p, 'c, 's> Player<'p, 'c, 's> {
             mount: vhost.http_remux.mount.clone(),
             interval: server.config().pithy_print,
             publisher: None,
-            messages: 0,
+            recipient: Rc::new(Recipient::current()),
             progress: Progress::new(),
         }
     }
@@ -77,6 +77,8 @@ impl<'p, 'c, 's> Player<'p, 'c, 's> {
                 return self.finish("its mount is gone");
             }
             let has_ended = self.has_ended();
+            let rest = self.recipient.take_turn();
+            self.exchange.write_rest(&rest)?;
             if due || has_ended {
                 self.send()?;
             }
@@ -89,22 +91,46 @@ impl<'p, 'c, 's> Player<'p, 'c, 's> {
             if self.server.http.live.turn.take(self.interval) {
                 self.report();
             }
-            let before = Moment::now();
-            let look = if self.is_undecided() { LOOK_FOR_TRACKS } else { LOOK };
-            if self.is_undecided() && self.feed.place().is_due(self.merged) {
-                self.exchange.wait_input(before + look)?;
-            } else {
-                self.feed
-                    .place()
-                    .wait(self.merged, self.exchange.stream(), before + look);
-            }
-            due = self.feed.place().is_due(self.merged) || Moment::now().since(before) >= look;
+            due = self.wait()?;
         }
+    }
+
+    /// Waits for something to do; gives whether a batch is to be sent. Yields.
+    fn wait(&self) -> Result<bool> {
+        let (before, place) = (Moment::now(), self.feed.place());
+        if self.publisher.is_some() && self.publisher != place.source().publisher() {
+            // It ended while the last batch was sent; nobody tells again.
+            return Ok(true);
+        }
+        if self.is_undecided() && place.is_due(self.merged) {
+            self.exchange.wait_input(before + LOOK_FOR_TRACKS)?;
+            return Ok(true);
+        }
+        let parked = self.parked();
+        let look = match (self.is_undecided(), &parked) {
+            (true, _) => LOOK_FOR_TRACKS,
+            (false, None) => LOOK,
+            // What is short goes out with the courier.
+            (false, Some(_)) => pithy::look(place.source().consumer_count()),
+        };
+        place.wait(parked, self.merged, self.exchange.stream(), before + look);
+        let is_called = self.recipient.is_called();
+        Ok(is_called || place.is_due(self.merged) || Moment::now().since(before) >= look)
+    }
+
+    /// How the courier sends for it, once it plays.
+    fn parked(&self) -> Option<Parked> {
+        self.feed.parked(&Way {
+            stream: self.exchange.stream(),
+            envelope: self.exchange.envelope().filter(|_| self.publisher.is_some())?,
+            merged: self.merged,
+            recipient: &self.recipient,
+        })
     }
 
     /// Whether messages are there, but nothing can be sent yet.
     fn is_undecided(&self) -> bool {
-        self.messages == 0 && self.publisher.is_some()
+        self.feed.place().taken() == 0 && self.publisher.is_some()
     }
 
     /// Whether the publisher who was seen is gone. Another one may have come since; its players are those who ask again.
@@ -137,7 +163,6 @@ impl<'p, 'c, 's> Player<'p, 'c, 's> {
             if taken == 0 {
                 return Ok(());
             }
-            self.messages += taken;
         }
     }
 
@@ -164,7 +189,8 @@ impl<'p, 'c, 's> Player<'p, 'c, 's> {
             let unsent = self.exchange.offer(&rest)?;
             self.exchange.write_rest(&unsent)?;
         }
-        log::info!("http player is closed, {why} after {} messages", self.messages);
+        let taken = self.feed.place().taken();
+        log::info!("http player is closed, {why} after {taken} messages");
         Ok(())
     }
 
@@ -212,7 +238,7 @@ impl<'p, 'c, 's> Player<'p, 'c, 's> {
         log::info!(
             "-> HTS http: time={}, msgs={}, okbps={out}, ikbps={input}, mw={}, dropped={}",
             self.progress.millis(),
-            self.messages,
+            self.feed.place().taken(),
             self.merged.latency.as_millis(),
             self.feed.place().dropped(),
         );
