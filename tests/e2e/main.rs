@@ -58,6 +58,7 @@ mod metrics;
 mod nginx_peer;
 mod process;
 mod publish_play;
+mod reload;
 mod republish_busy;
 mod rtmpdump;
 mod security;
