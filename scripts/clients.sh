@@ -11,6 +11,7 @@ PACKAGES=(
     vlc-bin vlc-plugin-base
     redis-server iproute2
     chromium
+    valgrind
 )
 
 # A file of each package of npm, which is all that the tests load.
@@ -28,7 +29,7 @@ missing_packages() {
     # Programs that are there from elsewhere will do.
     for package in "${PACKAGES[@]}"; do
         case $package in
-            curl | ffmpeg | openssl | rtmpdump | unzip | nginx | python3) command -v "$package" >/dev/null && continue ;;
+            curl | ffmpeg | openssl | rtmpdump | unzip | nginx | python3 | valgrind) command -v "$package" >/dev/null && continue ;;
             procps) command -v ps >/dev/null && continue ;;
             python3-pip) python3 -m pip --version >/dev/null 2>&1 && continue ;;
         esac

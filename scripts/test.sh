@@ -65,6 +65,9 @@ step 'unit tests, tidy, configuration' 'The failing test is named above; run it 
 step 'end-to-end tests' 'The failing test tells which folder it leaves for a look; run it alone with: scripts/test.sh NAME' \
     run_tests e2e e2e 'binary(e2e)' --test e2e
 
+[ -n "$filter" ] || step 'instructions of the hot functions' 'A change that costs so much wants its reason.' \
+    scripts/bench-instructions.sh
+
 passed=$(count passed)
 failed=$(count failed)
 timed_out=$(count 'timed out')

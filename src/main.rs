@@ -21,7 +21,7 @@ use srs_may::app::workers::seat::Seat;
 use srs_may::core::account::{self, Account};
 use srs_may::core::coroutine;
 use srs_may::core::id::ContextId;
-use srs_may::core::inheritance::{self, Inheritance};
+use srs_may::core::inheritance;
 use srs_may::core::runtime;
 use srs_may::core::setup::{self, PidFile, PidFileStep};
 use srs_may::core::signal::{self, Blocked, Signals};
@@ -91,12 +91,7 @@ fn origin(arguments: &Arguments) -> Origin {
 
 fn run(arguments: &Arguments) -> Result<u8> {
     // The environment is read and changed, which no other thread may do meanwhile.
-    let mut inherited = inheritance::take().io_wrap(ErrorCode::ConfigInvalid, || "take over".into())?;
-    let succession = Succession::of(&mut inherited);
-    let seat = match &succession {
-        None => seat(&inherited)?,
-        Some(_) => None,
-    };
+    let origins = Origins::of_process()?;
     let started = handover::Start::of_process();
     // Before the configuration is checked against it; where it is refused, the check says what that means.
     let _ = setup::raise_file_limit();
@@ -108,30 +103,19 @@ fn run(arguments: &Arguments) -> Result<u8> {
     let account = account(process)?;
     open_log(&loaded, account.as_ref())?;
     banner(&process.work_dir);
-    let parent = setup::parent_id();
-    if seat.is_none() {
-        // Of the workers' own they would be the same.
-        for warning in &loaded.warnings {
-            log::warn!("{warning}");
-        }
+    // Those of a worker would be the master's once more.
+    for warning in loaded.warnings.iter().filter(|_| origins.seat.is_none()) {
+        log::warn!("{warning}");
     }
-    if process.asprocess && parent == 1 && seat.is_none() {
-        return Err(Error::new(
-            ErrorCode::SystemAssert,
-            "asprocess is on and the parent is init",
-        ));
-    }
+    let follow = parent_to_follow(process, &origins)?;
     let blocked = signal::block(&SIGNALS).io_wrap(ErrorCode::PipeCreate, || "block signals".into())?;
-    // What takes over is nobody's foreground job already.
-    if process.daemon && seat.is_none() && succession.is_none() {
-        setup::daemonize().io_wrap(ErrorCode::DaemonWaitPid, || "become a daemon".into())?;
-    }
-    let pid_file = match seat.is_none() && succession.is_none() {
-        true => Some(acquire_pid_file(process).wrap("run")?),
+    // What takes over is nobody's foreground job already, and gets the pid file later.
+    let pid_file = match origins.are_users() {
+        true => Some(become_server(process)?),
         false => None,
     };
     let pid_path = std::path::absolute(&process.pid).unwrap_or_else(|_| process.pid.clone());
-    let identity = match seat {
+    let identity = match origins.seat {
         None => Identity::establish(process),
         Some(seat) => Identity::of_worker(seat),
     };
@@ -144,17 +128,17 @@ fn run(arguments: &Arguments) -> Result<u8> {
     );
     tank::start_background();
     let start = Start {
-        follow: (process.asprocess && identity.seat.is_none()).then_some(parent),
+        follow,
         rights: Rights {
             account,
             root: process.chroot.clone(),
         },
-        line: inherited.line,
+        line: origins.line,
         hands_over: !process.asprocess,
         auto_reload: process.auto_reload,
         workers: process.workers,
         started,
-        succession,
+        succession: origins.succession,
         pid_file,
         pid_path,
         origin,
@@ -176,16 +160,57 @@ fn run(arguments: &Arguments) -> Result<u8> {
     Ok(0)
 }
 
-/// Which worker this process is, if a master has started it.
-fn seat(inherited: &Inheritance) -> Result<Option<Seat>> {
-    let Some(role) = &inherited.role else { return Ok(None) };
-    let seat = Seat::parse(role);
-    seat.map(Some).ok_or_else(|| {
-        Error::new(
-            ErrorCode::StInitialize,
-            "the master of this worker speaks another language",
-        )
-    })
+/// Who started this process, and as what.
+struct Origins {
+    /// The worker that it is, if a master has started it.
+    seat: Option<Seat>,
+    /// What the server before this one has left, if that has started it.
+    succession: Option<Succession>,
+    /// To the master.
+    line: Option<OwnedFd>,
+}
+
+impl Origins {
+    fn of_process() -> Result<Self> {
+        let mut inherited = inheritance::take().io_wrap(ErrorCode::ConfigInvalid, || "take over".into())?;
+        let succession = Succession::of(&mut inherited);
+        let role = inherited.role.filter(|_| succession.is_none());
+        let seat = role.as_deref().map(Seat::parse);
+        if seat == Some(None) {
+            let text = "the master of this worker speaks another language";
+            return Err(Error::new(ErrorCode::StInitialize, text));
+        }
+        Ok(Origins {
+            seat: seat.flatten(),
+            succession,
+            line: inherited.line,
+        })
+    }
+
+    /// Whether a user, or what stands for one, has started it.
+    fn are_users(&self) -> bool {
+        self.seat.is_none() && self.succession.is_none()
+    }
+}
+
+/// The process that this one is to end with.
+fn parent_to_follow(process: &Process, origins: &Origins) -> Result<Option<u32>> {
+    let parent = setup::parent_id();
+    match process.asprocess && origins.seat.is_none() {
+        true if parent == 1 => Err(Error::new(
+            ErrorCode::SystemAssert,
+            "asprocess is on and the parent is init",
+        )),
+        follows => Ok(follows.then_some(parent)),
+    }
+}
+
+/// Leaves the terminal if wanted, and takes the pid file.
+fn become_server(process: &Process) -> Result<PidFile> {
+    if process.daemon {
+        setup::daemonize().io_wrap(ErrorCode::DaemonWaitPid, || "become a daemon".into())?;
+    }
+    acquire_pid_file(process).wrap("run")
 }
 
 fn enter_work_dir(folder: &Path) -> Result<()> {

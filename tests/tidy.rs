@@ -15,6 +15,10 @@ use source::{Function, Source};
 /// From the top down: a layer imports from itself and from those after it.
 const LAYERS: [&str; 4] = ["app", "protocol", "kernel", "core"];
 
+/// What programs beside the server use of its application: connections, and whom they trust. They stand on the layers
+/// below, so that the server can change without them.
+const APP_FOR_OTHERS: [&str; 2] = ["app::stream", "app::http::trust"];
+
 /// Lines of code in a file: blank lines, comments, tests at its foot and marked tables do not count.
 const FILE_LINES: usize = 500;
 /// Files above the bound, with the lines that they may have (at most 800).
@@ -41,7 +45,7 @@ struct Ban {
     instead: &'static str,
 }
 
-const ABOVE_CORE: &[&str] = &["src/app", "src/protocol", "src/kernel", "src/main.rs"];
+const ABOVE_CORE: &[&str] = &["src/app", "src/protocol", "src/kernel", "src/main.rs", "src/bin"];
 const PURE: &[&str] = &["src/protocol", "src/kernel"];
 
 const BANS: &[Ban] = &[
@@ -104,6 +108,10 @@ const BANS: &[Ban] = &[
             // The kernel's own figures under /proc, which never wait for a disk.
             "src/app/monitor.rs",
             "src/app/stat/host",
+            // Job files, media and results, before and after the load; the kernel's own figures.
+            "src/bin/srs-bench/main.rs",
+            "src/bin/srs-bench/reel.rs",
+            "src/bin/srs-bench/usage.rs",
         ],
         instead: "a slow disk would stop every stream; use crate::core::offload",
     },
@@ -212,6 +220,29 @@ fn layers_import_downward_only() {
             }
         }
     }
+    assert_none(problems);
+}
+
+#[test]
+fn other_programs_stand_on_the_layers_below_the_application() {
+    let mut problems = Vec::new();
+    let mut used = BTreeSet::new();
+    for source in sources("src/bin") {
+        for (line, path) in source.paths() {
+            let Some(path) = path.strip_prefix("srs_may::").filter(|path| path.starts_with("app::")) else {
+                continue;
+            };
+            match APP_FOR_OTHERS.iter().find(|part| path.starts_with(**part)) {
+                Some(part) => drop(used.insert(*part)),
+                None => problems.push(format!(
+                    "{}:{line}: {path} is the server's; move what both need below app",
+                    source.path
+                )),
+            }
+        }
+    }
+    let unused = APP_FOR_OTHERS.iter().filter(|part| !used.contains(**part));
+    problems.extend(unused.map(|part| format!("tests/tidy.rs: no program uses {part}; take it from APP_FOR_OTHERS")));
     assert_none(problems);
 }
 

@@ -49,6 +49,12 @@ impl Listener {
     }
 }
 
+/// Whether the system would give some clients of one address to the other.
+pub fn overlaps(one: SocketAddr, other: SocketAddr) -> bool {
+    let same_ip = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && one.port() != 0 && same_ip && one.is_ipv4() == other.is_ipv4()
+}
+
 /// Those that the server before this one has left, else a new one.
 fn sockets(address: SocketAddr) -> io::Result<Vec<TcpListener>> {
     let inherited = TcpListener::inherited(address)?;

@@ -11,9 +11,10 @@ use super::access::crowd::{Crowd, Guest};
 use super::caster::{self, Casters};
 use super::certificates::Certificates;
 use super::clients::{ClientTable, Entry};
+use super::companions::Retinue;
 use super::config::section::listen::KeyFiles;
 use super::config::section::vhost::Vhost;
-use super::config::{Config, Origin};
+use super::config::{Config, Loaded, Origin};
 use super::dash::DashStreams;
 use super::dvr::DvrStreams;
 use super::edge::{self, Edges};
@@ -30,6 +31,7 @@ use super::identity::Identity;
 use super::listener::Listener;
 use super::pithy::Turn;
 use super::recording::Recordings;
+use super::reload::Reloading;
 use super::rtmp::{self, Bandchecks};
 use super::source::SourceTable;
 use super::stat::{self, Statistics};
@@ -92,6 +94,10 @@ pub struct Server {
     pub forwards: Forwards,
     /// What is being written to files.
     pub recordings: Recordings,
+    /// What goes along with each publication.
+    pub retinue: Retinue,
+    /// The reloads.
+    pub reloading: Reloading,
     /// Which servers are believed that we call over TLS.
     pub trust: Rc<Trust>,
     /// What players are let in with again for the files of a stream.
@@ -167,7 +173,7 @@ impl Server {
     /// # Errors
     /// What is wrong with the configuration.
     pub fn new(origin: Origin, identity: Identity) -> Result<Rc<Self>> {
-        let config = origin.load().wrap("load configuration")?.config;
+        let Loaded { config, tree, .. } = origin.load().wrap("load configuration")?;
         let workers = Workers::new(identity.seat.clone());
         let secret = match &identity.seat {
             Some(seat) => seat.secret,
@@ -183,7 +189,7 @@ impl Server {
             http: Http::default(),
             stat: Rc::new(stat),
             identity,
-            casters: Casters::new(&config.casters),
+            casters: Casters::default(),
             children: Children::new(&config, workers.is_first()),
             exporter: Exporter::new(config.exporter.clone()),
             config: RefCell::new(config),
@@ -196,6 +202,8 @@ impl Server {
             bandchecks: Bandchecks::default(),
             forwards: Forwards::default(),
             recordings: Recordings::default(),
+            retinue: Retinue::default(),
+            reloading: Reloading::new(tree),
             trust: Rc::default(),
             tickets: Tickets::new(secret),
             workers,
@@ -453,6 +461,7 @@ impl Server {
             let name = format!("{} {peer}", door.protocol);
             let body = move || {
                 let _guest = guest;
+                entry.client.attend();
                 match server.begin_tls(door, &stream) {
                     Ok(()) => (door.serve)(&server, &stream, peer, &entry),
                     Err(error) => log::info!("client {peer} is cut off, {}", error.summary()),

@@ -109,6 +109,8 @@ pub const HLS_SESSIONS: usize = 65_536;
 pub const HLS_PLAYLIST_BYTES: u64 = 1 << 20;
 /// Servers that one publication is forwarded to.
 pub const FORWARD_TARGETS: usize = 256;
+/// Changes of one reload that the log and the API tell one by one.
+pub const RELOAD_LINES: usize = 100;
 /// Forwards of all publications together.
 pub const FORWARDS: usize = 8192;
 /// Ends of clients that are being told to callback servers at one time; beyond, clients wait for their own.

@@ -225,7 +225,7 @@ pub fn lock_holder(path: &Path) -> io::Result<Option<i32>> {
     lock.l_type = libc::F_WRLCK as libc::c_short;
     lock.l_whence = libc::SEEK_SET as libc::c_short;
     fcntl(file.as_fd(), FcntlArg::F_GETLK(&mut lock))?;
-    let is_locked = i32::from(lock.l_type) != libc::F_UNLCK as i32;
+    let is_locked = i32::from(lock.l_type) != libc::F_UNLCK;
     Ok(is_locked.then_some(lock.l_pid))
 }
 

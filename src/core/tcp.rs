@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
-use std::net::{Shutdown, SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
@@ -29,6 +29,15 @@ impl Default for ListenOptions {
             reuse_port: true,
         }
     }
+}
+
+/// How a connection is opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ConnectOptions {
+    /// The address of ours that it comes from; else the system chooses. Each has some 28,000 ports to one peer.
+    pub source: Option<IpAddr>,
+    /// A receive buffer of so many bytes instead of one that grows; the kernel doubles it.
+    pub receive_buffer: Option<usize>,
 }
 
 /// A listening socket.
@@ -152,6 +161,14 @@ impl TcpStream {
     /// # Errors
     /// `TimedOut` after `timeout`; the system's otherwise, such as `ConnectionRefused`.
     pub fn connect(address: SocketAddr, timeout: Duration) -> io::Result<Self> {
+        Self::connect_with(address, timeout, ConnectOptions::default())
+    }
+
+    /// As [`TcpStream::connect`], from where and as `options` say. Yields.
+    ///
+    /// # Errors
+    /// As there; `AddrNotAvailable` for a source that is not this machine's.
+    pub fn connect_with(address: SocketAddr, timeout: Duration, options: ConnectOptions) -> io::Result<Self> {
         let family = if address.is_ipv6() {
             AddressFamily::Inet6
         } else {
@@ -159,6 +176,15 @@ impl TcpStream {
         };
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd: OwnedFd = socket::socket(family, SockType::Stream, flags, None)?;
+        if let Some(source) = options.source {
+            // The port is chosen at the connect, when the peer is known: one port serves many peers then.
+            socket::setsockopt(&fd, sockopt::IpBindAddressNoPort, &true)?;
+            socket::bind(fd.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(source, 0)))?;
+        }
+        if let Some(bytes) = options.receive_buffer {
+            // Before the connect, so that the window is told to the peer as it is.
+            socket::setsockopt(&fd, sockopt::RcvBuf, &bytes)?;
+        }
         match socket::connect(fd.as_raw_fd(), &SockaddrStorage::from(address)) {
             Ok(()) | Err(nix::errno::Errno::EINPROGRESS) => {}
             Err(error) => return Err(error.into()),
@@ -568,6 +594,28 @@ mod tests {
             let address = listen("127.0.0.1:0").1;
             let error = TcpStream::connect(address, Duration::from_secs(5)).err().unwrap();
             assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_connection_comes_from_the_address_that_was_chosen() {
+        run(|| {
+            let (listener, address) = listen("127.0.0.1:0");
+            let accepting = spawn("accept", move || listener.accept().unwrap().1.ip());
+            let options = ConnectOptions {
+                source: Some("127.0.0.9".parse().unwrap()),
+                receive_buffer: Some(4096),
+            };
+            let client = TcpStream::connect_with(address, Duration::from_secs(5), options).unwrap();
+            assert_eq!(accepting.join().unwrap(), client.local_addr().unwrap().ip());
+            assert_eq!(client.local_addr().unwrap().ip(), options.source.unwrap());
+            let foreign = ConnectOptions {
+                source: Some("192.0.2.1".parse().unwrap()),
+                ..options
+            };
+            let error = TcpStream::connect_with(address, Duration::from_secs(5), foreign).err();
+            assert_eq!(error.map(|error| error.kind()), Some(io::ErrorKind::AddrNotAvailable));
         })
         .unwrap();
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::clients::Ffmpeg;
 use crate::support::flv::{self, assert_same_media};
-use crate::support::hosts::Hosts;
+use crate::support::hosts::{Hosts, apart};
 use crate::support::media::Sample;
 use crate::support::port::Port;
 use crate::support::program::Program;
@@ -82,6 +82,13 @@ fn watch(player: &mut Rtmp, time: Duration) -> Duration {
 
 #[test]
 fn an_origin_may_be_cut_off_and_come_back() {
+    apart(
+        "cluster_network::an_origin_may_be_cut_off_and_come_back",
+        cut_off_and_back,
+    );
+}
+
+fn cut_off_and_back() {
     let cluster = Cluster::start();
     let mut player = cluster.play();
     watch(&mut player, Duration::from_secs(1));
@@ -101,6 +108,10 @@ fn an_origin_may_be_cut_off_and_come_back() {
 
 #[test]
 fn a_lossy_network_changes_no_byte() {
+    apart("cluster_network::a_lossy_network_changes_no_byte", play_through_losses);
+}
+
+fn play_through_losses() {
     let cluster = Cluster::start();
     // Away from the origins, and away from the edge: media and what acknowledges them.
     let disturbed = [0, 1, EDGE].map(|host| cluster.hosts.disturb(host, "delay 30ms 10ms loss 2%"));

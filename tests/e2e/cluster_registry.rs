@@ -224,3 +224,19 @@ fn a_dead_origin_in_the_registry_is_passed_over() {
     assert_plays_sample(edge.port());
     edge.wait_for_line(&["the next origin is tried", &gone.number().to_string()]);
 }
+
+#[test]
+fn a_registry_may_refuse_us_until_a_reload_tells_better() {
+    let shared = Shared::start("secret");
+    let port = Port::free();
+    let origin = shared.origin_with(&port, "password wrong;", "");
+    origin.wait_for_line(&["registry: it is sought again", "refuses", "WRONGPASS"]);
+    let _publisher = publish(&origin);
+    assert_plays_sample(origin.port());
+    let file = origin.file("srs.conf");
+    let text = std::fs::read_to_string(&file).expect("read the configuration");
+    std::fs::write(&file, text.replace("password wrong;", "password secret;")).expect("write the configuration");
+    origin.signal(Signal::SIGHUP);
+    origin.wait_for_line(&["reload success"]);
+    shared.wait_for_holder(&origin);
+}

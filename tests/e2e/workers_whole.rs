@@ -161,6 +161,36 @@ fn low_latency_hls_plays_from_every_worker() {
 }
 
 #[test]
+fn segments_go_on_when_the_publisher_comes_to_another_worker() {
+    let web = Web::start(two_workers().vhost("hls { enabled on; hls_path ./html; hls_fragment 0.5; hls_ctx off; }"));
+    wait_ready(&web.server);
+    let numbers = || {
+        let (status, text) = web.get("/live/s.m3u8");
+        let segment = |line: &str| line.strip_prefix("s-")?.strip_suffix(".ts")?.parse::<u32>().ok();
+        let numbers: Vec<u32> = text.lines().filter_map(segment).collect();
+        (status == 200 && !numbers.is_empty()).then_some(numbers)
+    };
+    for round in 0.. {
+        let publisher = web.publish(Sample::H264Aac);
+        web.server
+            .wait_for_lines(round + 1, &["client identified", "fmle-publish"]);
+        // By now that of the publisher before has its last segment.
+        let before = numbers().and_then(|numbers| numbers.last().copied());
+        wait_for("a new segment", 20, || {
+            let last = numbers()?.last().copied();
+            assert!(last >= before, "{last:?} after {before:?}");
+            (last > before).then_some(())
+        });
+        drop(publisher);
+        web.server.wait_for_lines(round + 1, &["client disconnect peer"]);
+        if tell(&web.server, &["client identified", "fmle-publish"]).len() == 2 {
+            break;
+        }
+        assert!(round < PLAYERS, "one worker alone got all publishers");
+    }
+}
+
+#[test]
 fn a_reload_is_for_all_and_a_bad_file_for_none() {
     let whole = Whole::start(two_workers().allow_error("no_such_directive"));
     let server = &whole.web.server;

@@ -6,6 +6,7 @@
 
 mod check;
 pub mod diagnostic;
+pub mod difference;
 pub mod directive;
 pub mod endpoint;
 pub mod env;
@@ -27,7 +28,7 @@ mod transform;
 mod value;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -118,6 +119,12 @@ impl Config {
         self.vhosts.get(*index).filter(|vhost| vhost.enabled).cloned()
     }
 
+    /// The vhost of exactly this name; `None` when there is none or it is disabled.
+    pub fn vhost_named(&self, name: &str) -> Option<Rc<Vhost>> {
+        let index = self.by_name.get(name)?;
+        self.vhosts.get(*index).filter(|vhost| vhost.enabled).cloned()
+    }
+
     /// Whether a peer is a proxy whose word for a client's address is taken.
     pub fn trusts(&self, peer: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|network| network.contains(peer))
@@ -126,6 +133,29 @@ impl Config {
     /// All vhosts in the order of the file, disabled ones too; of two with one name the first.
     pub fn vhosts(&self) -> &[Rc<Vhost>] {
         &self.vhosts
+    }
+
+    /// Where RTMP and HTTP clients are awaited, over TLS too.
+    ///
+    /// # Errors
+    /// [`crate::kernel::error_code::ErrorCode::SocketBind`] for what is no address.
+    pub fn tcp_addresses(&self) -> crate::kernel::error::Result<Vec<SocketAddr>> {
+        let (media, api) = (&self.http_server, &self.http_api);
+        let servers = [
+            (media.enabled, &media.listen),
+            (media.enabled && media.https.enabled, &media.https.listen),
+            (api.enabled, &api.listen),
+            (api.enabled && api.https.enabled, &api.https.listen),
+            (self.rtmps.enabled, &self.rtmps.listen),
+        ];
+        let mut all = Vec::new();
+        for endpoint in &self.listen {
+            all.push(endpoint.socket_addr()?);
+        }
+        for (_, listen) in servers.into_iter().filter(|(runs, _)| *runs) {
+            all.extend(listen.addresses()?);
+        }
+        Ok(all)
     }
 
     /// The certificates of all servers that run behind TLS.

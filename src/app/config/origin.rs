@@ -1,11 +1,16 @@
 //! Where a server's configuration comes from, so that a reload finds it again whatever folder the process is in by then.
 
+use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::difference::{self, Change};
+use super::env::Env;
 use super::host::Host;
 use super::load::{LoadOptions, Loaded, read_file};
 use super::report::{self, Report};
+use super::syntax::{ReadFile, Tree};
+use crate::core::offload::{Class, offload};
 use crate::kernel::error::Result;
 
 /// The command line's part of [`LoadOptions`], and the folder that it was given in.
@@ -53,36 +58,53 @@ impl Origin {
         self.with_options(super::Config::load)
     }
 
-    /// Tests the configuration as `-t` does.
-    pub fn test(&self) -> Report {
-        self.with_options(report::test)
+    /// The same while the server runs: files are read off the thread. Yields.
+    ///
+    /// # Errors
+    /// As [`super::Config::load`].
+    pub fn load_again(&self) -> Result<Loaded> {
+        self.with_reader(&|path| self.read_off_the_thread(path), super::Config::load)
     }
 
     /// The files that the configuration is read from: the main one, and those that it includes, as far as that can be told.
+    /// Yields.
     pub fn files(&self) -> Vec<PathBuf> {
-        let files = std::cell::RefCell::new(Vec::new());
+        let files = RefCell::new(Vec::new());
         let read = |path: &Path| {
             files.borrow_mut().push(self.folder.join(path));
-            self.read(path)
+            self.read_off_the_thread(path)
         };
         // What is wrong with it is told by a reload.
         let _ = self.with_reader(&read, super::Config::load);
         files.into_inner()
     }
 
+    fn read_off_the_thread(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let path = self.folder.join(path);
+        let read = offload(Class::Disk, move || read_file(&path));
+        read.map_err(|unfinished| io::Error::other(unfinished.to_string()))?
+    }
+
+    /// What two trees of it say differently, as the process's environment lets them.
+    pub fn difference(&self, old: &Tree, new: &Tree) -> Vec<Change> {
+        let is_env_only = self.with_options(|options| options.is_env_only());
+        difference::difference(old, new, Env::new(&variable, is_env_only))
+    }
+
+    /// Tests the configuration as `-t` does.
+    pub fn test(&self) -> Report {
+        self.with_options(report::test)
+    }
+
     fn with_options<T>(&self, act: impl FnOnce(&LoadOptions<'_>) -> T) -> T {
         self.with_reader(&|path| self.read(path), act)
     }
 
-    fn with_reader<T>(
-        &self,
-        read_file: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
-        act: impl FnOnce(&LoadOptions<'_>) -> T,
-    ) -> T {
+    fn with_reader<T>(&self, read_file: ReadFile<'_>, act: impl FnOnce(&LoadOptions<'_>) -> T) -> T {
         act(&LoadOptions {
             path: self.path.clone(),
             env_only: self.env_only,
-            env: &|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()),
+            env: &variable,
             host: Host::detect(),
             read_file,
         })
@@ -91,6 +113,10 @@ impl Origin {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         read_file(&self.folder.join(path))
     }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]

@@ -120,7 +120,8 @@ impl Edges {
         }
         let origins = || -> Box<dyn Upstreams> {
             let protocol = vhost.cluster.pull_protocol(client);
-            Box::new(Origins::new(vhost.cluster.clone(), url.clone(), protocol))
+            let has_registry = server.config().registry.enabled;
+            Box::new(Origins::new(vhost.cluster.clone(), url.clone(), protocol, has_registry))
         };
         Some(self.play_from(server, vhost, url, source, Moment::after(pause), origins))
     }

@@ -34,14 +34,17 @@ pub struct Origins {
     pub url: StreamUrl,
     /// How it is played there.
     pub protocol: Protocol,
+    /// Whether the registry is asked before them.
+    has_registry: bool,
     /// What the registry said that led nowhere: others are asked before it is believed again.
     misled: RefCell<Option<Record>>,
 }
 
 impl Origins {
     /// Those of a stream that is played by `protocol`.
-    pub fn new(cluster: Rc<Cluster>, url: StreamUrl, protocol: Protocol) -> Self {
+    pub fn new(cluster: Rc<Cluster>, url: StreamUrl, protocol: Protocol, has_registry: bool) -> Self {
         Origins {
+            has_registry,
             cluster,
             url,
             protocol,
@@ -102,7 +105,7 @@ impl Origins {
 
 impl Upstreams for Origins {
     fn len(&self) -> usize {
-        self.cluster.origins.len()
+        self.cluster.origins.len() + usize::from(self.has_registry)
     }
 
     fn open(&self, server: &Rc<Server>) -> Result<Box<dyn Upstream>> {

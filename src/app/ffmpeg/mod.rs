@@ -135,7 +135,7 @@ impl Children {
             return;
         };
         let publisher = &publication.publisher;
-        let plan = match config.vhost(&publisher.vhost.name) {
+        let plan = match config.vhost_named(&publisher.vhost.name) {
             Some(vhost) => self.plan(publisher, &vhost, config, &publication.opened),
             None => Ok(Plan::default()),
         };

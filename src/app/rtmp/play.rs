@@ -7,9 +7,11 @@ use super::request::Request;
 use super::socket::Socket;
 use crate::app::config::section::cluster::Protocol;
 use crate::app::config::section::security::Action;
+use crate::app::config::section::vhost::Vhost;
 use crate::app::edge::cluster;
 use crate::app::hooks::Event;
 use crate::app::pithy::{self, Progress, Turn};
+use crate::app::reload::Followed;
 use crate::app::source::{Delivery, MergedWrite, Source};
 use crate::app::stream::Stream;
 use crate::core::clock::Moment;
@@ -72,10 +74,7 @@ fn send(
 ) -> Result<()> {
     stream.set_quick_ack(false);
     let play = &request.vhost.play;
-    let merged = MergedWrite {
-        messages: play.mw_msgs,
-        latency: play.mw_latency,
-    };
+    let merged = merged(&request.vhost);
     log::info!(
         "start play smi={}ms, mw_sleep={}, mw_msgs={}, realtime={}, tcp_nodelay={}",
         play.send_min_interval.as_millis(),
@@ -85,8 +84,7 @@ fn send(
         u8::from(request.vhost.tcp_nodelay),
     );
     session.connection().release_buffers();
-    // These look after each message; and to encrypt for many in a row would hold up everybody else.
-    let by_courier = duration_ms.is_none() && play.send_min_interval.is_zero() && !stream.is_secure();
+    let by_courier = is_sent_by_courier(&request.vhost, stream, duration_ms);
     request.server.edges.watch(
         &request.server,
         &request.vhost,
@@ -102,8 +100,22 @@ fn send(
         pause_between: play.send_min_interval,
         duration_ms,
         paused: false,
+        followed: Followed::new(&request.server, &request.vhost.name),
+        interval,
     };
-    player.play(session, turn, interval)
+    player.play(session, turn)
+}
+
+fn merged(vhost: &Vhost) -> MergedWrite {
+    MergedWrite {
+        messages: vhost.play.mw_msgs,
+        latency: vhost.play.mw_latency,
+    }
+}
+
+/// Not for those that look after each message; and to encrypt for many in a row would hold up everybody else.
+fn is_sent_by_courier(vhost: &Vhost, stream: &Stream, duration_ms: Option<u64>) -> bool {
+    duration_ms.is_none() && vhost.play.send_min_interval.is_zero() && !stream.is_secure()
 }
 
 struct Player<'a> {
@@ -113,10 +125,12 @@ struct Player<'a> {
     pause_between: Duration,
     duration_ms: Option<u64>,
     paused: bool,
+    followed: Followed,
+    interval: Duration,
 }
 
 impl Player<'_> {
-    fn play(&mut self, session: &mut Session<Socket>, turn: &Turn, interval: Duration) -> Result<()> {
+    fn play(&mut self, session: &mut Session<Socket>, turn: &Turn) -> Result<()> {
         let mut progress = Progress::new();
         loop {
             while let Some(command) = session.try_read_command()? {
@@ -127,14 +141,28 @@ impl Player<'_> {
                     PlayEvent::Closed => return Ok(()),
                 }
             }
+            if let Some((config, vhost)) = self.followed.changed() {
+                self.interval = config.pithy_print;
+                self.adopt(&vhost);
+            }
             if !self.paused && self.delivery.is_due() {
                 self.send()?;
             }
-            if turn.take(interval) {
+            if turn.take(self.interval) {
                 self.report(&mut progress);
             }
             self.wait(Moment::after(pithy::look(self.delivery.players())))?;
         }
+    }
+
+    fn adopt(&mut self, vhost: &Vhost) {
+        let merged = merged(vhost);
+        let by_courier = is_sent_by_courier(vhost, self.stream, self.duration_ms);
+        self.delivery.send_as(merged, by_courier);
+        self.latency = merged.latency;
+        self.pause_between = vhost.play.send_min_interval;
+        // It fails only for one that has gone.
+        let _ = self.stream.set_nodelay(vhost.tcp_nodelay || vhost.min_latency);
     }
 
     fn send(&mut self) -> Result<()> {

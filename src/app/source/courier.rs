@@ -160,7 +160,7 @@ impl Courier {
                 Ok(true) => coroutine::yield_now(),
                 Ok(false) => break,
                 // One player's fault is not the others': its coroutine sees the end of the connection.
-                Err(_) => source.abandon(walk.index - 1),
+                Err(_) => source.abandon(walk.index.saturating_sub(1)),
             }
         }
         self.parcels.borrow_mut().clear();

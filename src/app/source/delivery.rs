@@ -1,6 +1,6 @@
 //! An RTMP player as its coroutine holds it: it sends itself, or waits while the courier does.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 
@@ -17,8 +17,8 @@ use crate::core::coroutine::{self, Waker};
 pub struct Delivery {
     consumer: RefCell<RtmpConsumer>,
     stream: Rc<Stream>,
-    merged: MergedWrite,
-    by_courier: bool,
+    merged: Cell<MergedWrite>,
+    by_courier: Cell<bool>,
     recipient: Rc<Recipient>,
 }
 
@@ -38,10 +38,16 @@ impl Delivery {
         Rc::new(Delivery {
             consumer: RefCell::new(consumer),
             stream: stream.clone(),
-            merged,
-            by_courier,
+            merged: Cell::new(merged),
+            by_courier: Cell::new(by_courier),
             recipient: Rc::new(Recipient::current()),
         })
+    }
+
+    /// Sends in other batches from now on; to be called by the coroutine of [`Delivery::join`].
+    pub fn send_as(&self, merged: MergedWrite, by_courier: bool) {
+        self.merged.set(merged);
+        self.by_courier.set(by_courier);
     }
 
     /// Messages sent so far.
@@ -78,7 +84,7 @@ impl Delivery {
 
     /// Whether a batch is due that the courier did not send.
     pub fn is_due(&self) -> bool {
-        self.recipient.is_called() || self.consumer.borrow().place.is_due(self.merged)
+        self.recipient.is_called() || self.consumer.borrow().place.is_due(self.merged.get())
     }
 
     /// Waits while the courier sends: until the peer sent something, there is something that only the coroutine can
@@ -96,10 +102,10 @@ impl Delivery {
 
     fn enter(&self) {
         let consumer = self.consumer.borrow();
-        let parked = consumer.parked(&self.stream, self.merged, &self.recipient);
-        match parked.filter(|_| self.by_courier) {
+        let parked = consumer.parked(&self.stream, self.merged.get(), &self.recipient);
+        match parked.filter(|_| self.by_courier.get()) {
             Some(parked) => consumer.place.park(parked),
-            None => consumer.place.enter(self.merged),
+            None => consumer.place.enter(self.merged.get()),
         }
     }
 }

@@ -58,6 +58,12 @@ impl Follower {
         Self::join_at(source, source.start_number(), end, latency)
     }
 
+    /// The same where the stream is now: what comes next is its headers, then its next message.
+    pub fn join_now(source: &Rc<Source>, latency: Duration) -> Self {
+        let (_, end) = source.publication();
+        Self::join_at(source, source.end(), end, latency)
+    }
+
     /// A player's beginning for one that hands the stream on to players elsewhere: it counts as somebody who plays.
     pub fn join_for_players(source: &Rc<Source>, latency: Duration) -> Self {
         let (_, end) = source.publication();
@@ -82,6 +88,30 @@ impl Follower {
     pub fn timed_as_player(mut self) -> Self {
         self.as_player = true;
         self
+    }
+
+    /// From now on batches span `latency` of media.
+    pub fn set_latency(&mut self, latency: Duration) {
+        self.latency = latency;
+    }
+
+    /// The stream's metadata and the headers of all its tracks, with this timestamp.
+    pub fn headers(&self, timestamp: u32) -> Vec<Frame> {
+        let source = self.source();
+        let state = source.state();
+        let frames = state.start_headers(u64::MAX).map(|header| Frame {
+            timestamp,
+            ..header.frame.clone()
+        });
+        frames.collect()
+    }
+
+    /// Whether the stream has pictures, as far as is known.
+    pub fn has_video(&self) -> bool {
+        let state = self.source().state();
+        state
+            .start_headers(u64::MAX)
+            .any(|header| header.frame.kind == Kind::Video)
     }
 
     /// What ends it, which is that of the running coroutine.

@@ -299,11 +299,9 @@ impl Source {
         if !state.keep_header(&frame, clock, play.reduce_sequence_header) {
             return;
         }
-        let number = state.journal.push(Entry {
-            frame: frame.clone(),
-            clock,
-        });
+        let number = state.journal.end();
         state.gop.follow(number, &frame, play.gop_cache_max_frames);
+        state.journal.push(Entry { frame, clock });
         if clock < before - i64::from(u8::MAX) {
             state.waiters.wake_all();
             self.courier.flush();
@@ -353,8 +351,10 @@ impl Source {
 impl State {
     /// Remembers metadata and headers; gives whether players shall get this message.
     fn keep_header(&mut self, frame: &Frame, clock: i64, reduce: bool) -> bool {
-        let header = Header {
-            number: self.journal.end(),
+        let number = self.journal.end();
+        // Most messages are no headers: their payloads are not to be shared for nothing.
+        let header = || Header {
+            number,
             entry: Entry {
                 frame: frame.clone(),
                 clock,
@@ -366,7 +366,7 @@ impl State {
                 return false;
             }
             if is_kept {
-                self.metadata = Some(header);
+                self.metadata = Some(header());
             }
             return true;
         }
@@ -380,7 +380,7 @@ impl State {
             .find(|known| header_key(&known.entry.frame) == key)
         else {
             if self.headers.len() < SOURCE_HEADERS {
-                self.headers.push(header);
+                self.headers.push(header());
                 // Audio before video, as players of old expect it.
                 self.headers.sort_by_key(|known| header_key(&known.entry.frame));
             }
@@ -390,7 +390,7 @@ impl State {
         if repeated && reduce {
             return false;
         }
-        *known = header;
+        *known = header();
         if !repeated && frame.facts.is_video_sequence_header() {
             // Older pictures would be decoded with the wrong parameters.
             self.gop.clear();

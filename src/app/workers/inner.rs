@@ -2,23 +2,32 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::{peers, pull, relay};
 use crate::app::exporter;
 use crate::app::http::{Exchange, Site, conn};
 use crate::app::server::Server;
 use crate::app::stream::Stream;
+use crate::core::clock::Moment;
 use crate::core::coroutine;
 use crate::core::id::ContextId;
 use crate::core::tcp::TcpStream;
 use crate::kernel::error::Result;
 use crate::protocol::http::percent;
+use crate::protocol::http::response::ResponseHead;
 use crate::protocol::http::status::Status;
+
+/// How long the end of a stream may take to reach its files, and how often that is looked for.
+const LAST_SEGMENT: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(10);
 
 /// What is published here, and its changes; see [`peers`].
 pub const STREAMS: &str = "/streams";
 /// Whether a stream is published here.
 pub const PUBLISHED: &str = "/published";
+/// Leaves the files of a stream to whoever asks, and tells the number of its next segment of HLS.
+pub const GIVE_AWAY: &str = "/give-away";
 /// The messages of a stream that is published here; see [`pull`].
 pub const PLAY: &str = "/play";
 
@@ -54,6 +63,13 @@ fn answer(exchange: &mut Exchange<'_, '_>) -> Result<()> {
     match path.as_str() {
         STREAMS => peers::tell(exchange),
         PLAY => pull::serve(exchange, &key),
+        GIVE_AWAY => {
+            let server = exchange.server.clone();
+            wait_for_last_segment(&server, &key);
+            server.dash.give_away(&key);
+            let number = server.hls.give_away(&key).unwrap_or(0);
+            exchange.reply(ResponseHead::new(Status::OK), number.to_string().as_bytes())
+        }
         PUBLISHED => {
             let is_here = exchange.server.workers.published.borrow().contains_key(&key);
             exchange.reply_status(if is_here { Status::OK } else { Status::NOT_FOUND })
@@ -65,5 +81,13 @@ fn answer(exchange: &mut Exchange<'_, '_>) -> Result<()> {
             let site = if is_api { Site::Api } else { Site::Media };
             exchange.server.http.router(site).serve(exchange)
         }
+    }
+}
+
+/// Waits until the files of a stream that has ended here are written, but not for a slow disk. Yields.
+fn wait_for_last_segment(server: &Server, key: &str) {
+    let deadline = Moment::after(LAST_SEGMENT);
+    while (server.hls.is_live(key) || server.dash.is_live(key)) && Moment::now() < deadline {
+        coroutine::sleep(LOOK);
     }
 }

@@ -44,6 +44,9 @@ const REST: Duration = Duration::from_millis(100);
 /// How long the master may take to take sockets.
 const MASTER: Duration = Duration::from_secs(5);
 
+/// A number as text, bytes.
+const NUMBER_BYTES: usize = 20;
+
 /// A worker listens.
 const READY: u8 = b'R';
 /// The master asks for the sockets that a worker listens on, and the worker sends them.
@@ -59,6 +62,8 @@ pub struct Workers {
     changed: Condition,
     peers: RefCell<Vec<Rc<Peer>>>,
     pulls: RefCell<HashMap<String, Rc<Pull>>>,
+    /// Where numbers of segments of HLS go on that other workers had before, by stream.
+    numbers: RefCell<HashMap<String, u64>>,
     /// Clients of the other workers.
     elsewhere: Cell<usize>,
 }
@@ -183,10 +188,35 @@ impl Workers {
             .borrow_mut()
             .insert(key.to_owned(), Rc::downgrade(stream));
         self.changed.notify_all();
-        Ok(Some(Claim {
+        let claim = Claim {
             server: server.clone(),
             key: key.to_owned(),
-        }))
+        };
+        self.take_files(key);
+        Ok(Some(claim))
+    }
+
+    /// Has the other workers leave the files of a stream to this one, so that they do not delete them some day. Yields.
+    fn take_files(&self, key: &str) {
+        let target = inner::target(inner::GIVE_AWAY, key);
+        let mut next = 0;
+        let peers = self.peers.borrow().clone();
+        for peer in peers {
+            let told = link::get(&self.name_of(&peer), &target).and_then(|reply| reply.read_all(NUMBER_BYTES));
+            match told {
+                Ok(number) => next = next.max(String::from_utf8_lossy(&number).parse().unwrap_or(0)),
+                // One that is not there has nothing.
+                Err(error) => log::debug!("worker {}: {}", peer.number, error.summary()),
+            }
+        }
+        if next > 0 {
+            self.numbers.borrow_mut().insert(key.to_owned(), next);
+        }
+    }
+
+    /// The number that the first segment of a stream gets here, 0 unless another worker has had it.
+    pub fn taken_number(&self, key: &str) -> u64 {
+        self.numbers.borrow_mut().remove(key).unwrap_or(0)
     }
 
     fn is_published_at(&self, peer: &Peer, key: &str) -> bool {
@@ -291,6 +321,7 @@ impl Drop for Claim {
     fn drop(&mut self) {
         let workers = &self.server.workers;
         workers.published.borrow_mut().remove(&self.key);
+        workers.numbers.borrow_mut().remove(&self.key);
         workers.changed.notify_all();
     }
 }

@@ -37,7 +37,8 @@ const PROCESS_SUMS: &[&str] = &["cpu_percent"];
 /// The answers of the other workers to a request for `target`. Those that do not answer are left out. Yields.
 pub fn ask_others(workers: &Workers, method: &str, target: &str) -> Vec<Vec<u8>> {
     let mut answers = Vec::new();
-    for peer in workers.peers.borrow().clone() {
+    let peers = workers.peers.borrow().clone();
+    for peer in peers {
         let request = format!("{method} {target} HTTP/1.0\r\nHost: worker\r\n\r\n");
         let answered = link::send(&workers.name_of(&peer), request.as_bytes(), link::STEP)
             .and_then(|reply| Ok((reply.status, reply.read_all(WORKER_ANSWER_BYTES)?)));

@@ -7,6 +7,7 @@ use super::chunk::{Message, id};
 use super::connection::{Connection, Io};
 use super::handshake::{S0S1S2_BYTES, client};
 use super::message::{Command, CommandName, Control, Level, Status, StatusCode, UserControl, kind, shown};
+use super::skim::Skimmer;
 use crate::kernel::error::{Error, Result, Wrap};
 use crate::kernel::error_code::ErrorCode;
 use crate::protocol::amf0::{Object, Value};
@@ -213,6 +214,12 @@ impl<S: Io> Client<S> {
             .wait_status(&StatusCode::PlayStart)
             .wrap("wait for the answer to play")?;
         Ok(reply.map(|()| stream_id))
+    }
+
+    /// Ends the dialogue of one that plays, as [`Connection::into_skimmer`]; with the media that came too early for it.
+    pub fn into_skimmer(self) -> (S, Skimmer, Vec<u8>, Option<Message>) {
+        let (io, skimmer, unread) = self.connection.into_skimmer();
+        (io, skimmer, unread, self.early)
     }
 
     /// The next message, as [`Connection::read_message`].

@@ -7,6 +7,7 @@ use std::io::{self, Read, Write};
 
 use super::chunk::{Decoder, Encoder, Message, id};
 use super::message::{Command, Control, Data, UserControl};
+use super::skim::Skimmer;
 use crate::kernel::error::{Error, IoWrap, Result, Wrap};
 use crate::kernel::error_code::ErrorCode;
 
@@ -164,6 +165,14 @@ impl<S: Io> Connection<S> {
     /// Uses up `count` bytes that [`Connection::peek`] gave.
     pub fn consume(&mut self, count: usize) {
         self.input.consume(count);
+    }
+
+    /// Ends the gathering of messages: from here on [`Skimmer`] reads them as they pass. Gives it with what was read and
+    /// not used yet, and what the connection ran over. What was queued and not flushed is lost.
+    pub fn into_skimmer(self) -> (S, Skimmer, Vec<u8>) {
+        let unread = self.input.unread().to_vec();
+        let skimmer = Skimmer::new(self.decoder, self.encoder, self.received, self.window);
+        (self.io, skimmer, unread)
     }
 
     /// Puts a control message behind what waits for [`Connection::flush`].

@@ -8,4 +8,5 @@ pub mod handshake;
 pub mod message;
 pub mod metadata;
 pub mod server;
+pub mod skim;
 pub mod url;

@@ -1,8 +1,9 @@
 //! Several hosts on one machine: network namespaces that a bridge joins, each with an address of its own.
 //!
-//! All of it lies inside one namespace of the test's, so nothing of the machine's own network is touched, and the kernel
-//! takes it away with the last process in it.
+//! The whole test runs in namespaces of its own (see [`apart`]), so nothing of the machine's network is touched, no right is
+//! needed that a user lacks, and the kernel takes all of it away with the last process in it.
 
+use std::env;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -10,7 +11,38 @@ use std::process::Command;
 
 use nix::sched::{CloneFlags, setns};
 
-/// A network of hosts, whose names end with this process's id. Dropping it removes it.
+use super::program::run;
+use super::workdir::WorkDir;
+
+/// Tells a test that it is the one in namespaces of its own.
+const APART: &str = "SRS_E2E_APART";
+
+/// Runs the test of this path, whose body `act` is, once more in a network and a view of the file system of its own.
+#[track_caller]
+pub fn apart(test: &str, act: impl FnOnce()) {
+    if env::var_os(APART).is_some() {
+        return act();
+    }
+    let mut command = Command::new("unshare");
+    if !nix::unistd::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    // Names of networks are files there.
+    let script = "mount -t tmpfs none /run && ip link set lo up && exec \"$0\" \"$@\"";
+    command.args(["--net", "--mount", "sh", "-c", script]);
+    command.arg(env::current_exe().expect("the path of this program"));
+    command.args(["--exact", test, "--nocapture"]).env(APART, "1");
+    let folder = WorkDir::new("apart");
+    let ended = run("unshare", &folder, 120, &mut command).ok();
+    assert!(
+        ended.output.contains("1 passed"),
+        "{test} is not found:\n{}",
+        ended.output
+    );
+    println!("{}", ended.output);
+}
+
+/// A network of hosts. Dropping it removes it.
 pub struct Hosts {
     bridge: String,
     names: Vec<String>,
@@ -20,16 +52,15 @@ impl Hosts {
     /// So many hosts that reach each other.
     #[track_caller]
     pub fn new(count: usize) -> Self {
-        let id = format!("{:x}{:x}", std::process::id(), fastrand::u16(..));
         let mut hosts = Hosts {
-            bridge: format!("srsb{id}"),
+            bridge: "bridge".to_owned(),
             names: Vec::new(),
         };
         ip(&["netns", "add", &hosts.bridge]);
         ip(&["-n", &hosts.bridge, "link", "add", "bridge", "type", "bridge"]);
         ip(&["-n", &hosts.bridge, "link", "set", "bridge", "up"]);
         for number in 0..count {
-            hosts.add(number, &format!("srs{number}x{id}"));
+            hosts.add(number, &format!("host{number}"));
         }
         hosts
     }
@@ -115,7 +146,7 @@ fn ip(arguments: &[&str]) {
     let output = output.unwrap_or_else(|e| panic!("run ip (apt-get install iproute2): {e}"));
     assert!(
         output.status.success(),
-        "ip {}: {} (network namespaces need root)",
+        "ip {}: {}",
         arguments.join(" "),
         String::from_utf8_lossy(&output.stderr)
     );

@@ -203,26 +203,24 @@ impl Registry {
     /// Sends commands when it is our turn. Yields.
     fn call(&self, batch: &Batch) -> Result<Vec<Reply>> {
         let deadline = Moment::after(self.timeout.get());
-        let mut taken = loop {
+        let (mut turn, mut line) = loop {
             if !self.is_here.get() {
                 return Err(Error::new(ErrorCode::OriginClusterDiscover, "Redis is away"));
             }
             if let Some(line) = self.line.take() {
-                break Taken {
+                let turn = Turn {
                     registry: self,
-                    line: Some(line),
+                    line: None,
                 };
+                break (turn, line);
             }
             if !self.turn.wait_until(deadline) {
                 return Err(Error::new(ErrorCode::SocketTimeout, "Redis is slow"));
             }
         };
-        let called = match &mut taken.line {
-            Some(line) => line.call(batch),
-            None => Ok(Vec::new()),
-        };
-        if called.is_err() {
-            taken.line = None;
+        let called = line.call(batch);
+        if called.is_ok() {
+            turn.line = Some(line);
         }
         called
     }
@@ -234,12 +232,17 @@ impl Registry {
             return;
         }
         let (settings, own) = (&server.config().registry, Record::own(server).encode());
-        let mut batch = Batch::default();
-        for key in &released {
-            batch.add(&[b"EVAL", RELEASE, b"1", name(settings, key).as_bytes(), &own]);
-        }
-        if let Err(error) = self.call(&batch) {
-            log::warn!("registry: {} streams expire there, {}", released.len(), error.summary());
+        let released: Vec<String> = released.into_iter().collect();
+        for (number, keys) in released.chunks(BATCH).enumerate() {
+            let mut batch = Batch::default();
+            for key in keys {
+                batch.add(&[b"EVAL", RELEASE, b"1", name(settings, key).as_bytes(), &own]);
+            }
+            if let Err(error) = self.call(&batch) {
+                let left = released.len() - number * BATCH;
+                log::warn!("registry: {left} streams expire there, {}", error.summary());
+                return;
+            }
         }
     }
 
@@ -278,8 +281,25 @@ impl Registry {
             for (key, reply) in keys.into_iter().zip(&replies) {
                 self.see(key, reply, &own);
             }
+            self.see_refusals(&replies);
         }
         true
+    }
+
+    /// Tells once of all that Redis refused: it is the same reason in most cases.
+    fn see_refusals(&self, replies: &[Reply]) {
+        let mut refusals = replies.iter().filter_map(|reply| match reply {
+            Reply::Failure(text) => Some(text),
+            _ => None,
+        });
+        if let Some(first) = refusals.next() {
+            let count = 1 + refusals.count();
+            self.counts.failures.set(self.counts.failures.get() + 1);
+            log::warn!(
+                "registry: {count} streams are not registered, Redis refuses: {}",
+                printable(first)
+            );
+        }
     }
 
     /// What Redis says of one stream of ours.
@@ -296,29 +316,24 @@ impl Registry {
                 let place = printable(&other.rtmp);
                 log::warn!("registry: {key} is published here, but {place} had it first: players are sent there");
             }
+            (None, true) if matches!(reply, Reply::Failure(_)) => return,
             (None, true) => log::info!("registry: {key} is registered as published here"),
-            (None, false) => {
-                if let Reply::Failure(text) = reply {
-                    self.counts.failures.set(self.counts.failures.get() + 1);
-                    log::warn!("registry: {key} is not registered, Redis refuses: {}", printable(text));
-                }
-            }
-            (Some(_), true) => {}
+            (None, false) | (Some(_), true) => {}
         }
         stream.is_disputed = holder(Some(reply)).is_some_and(|other| other.server != own.server);
     }
 }
 
-/// The connection, while somebody has it. What is not given back is lost.
-struct Taken<'a> {
+/// A turn at the connection. What is not given back by its end is lost, as after an error or a panic.
+struct Turn<'a> {
     registry: &'a Registry,
     line: Option<Line>,
 }
 
-impl Drop for Taken<'_> {
+impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let registry = self.registry;
-        match self.line.take().filter(|_| !std::thread::panicking()) {
+        match self.line.take() {
             Some(line) => {
                 registry.line.replace(Some(line));
                 registry.turn.notify_one();

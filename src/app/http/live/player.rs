@@ -4,9 +4,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::feed::Feed;
+use crate::app::config::section::http_remux::Mount;
 use crate::app::config::section::vhost::Vhost;
 use crate::app::http::exchange::Exchange;
 use crate::app::pithy::{self, Progress};
+use crate::app::reload::Followed;
 use crate::app::server::Server;
 use crate::app::source::{MergedWrite, Parked, Recipient, Way};
 use crate::core::clock::Moment;
@@ -22,6 +24,13 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The same while its file header waits to be told.
 const LOOK_FOR_TRACKS: Duration = Duration::from_millis(100);
 
+fn merged(vhost: &Vhost) -> MergedWrite {
+    MergedWrite {
+        messages: vhost.play.mw_msgs,
+        latency: vhost.play.mw_latency,
+    }
+}
+
 /// One player on its connection.
 pub struct Player<'p, 'c, 's> {
     exchange: &'p mut Exchange<'c, 's>,
@@ -30,6 +39,9 @@ pub struct Player<'p, 'c, 's> {
     merged: MergedWrite,
     /// Who publishes, once somebody does.
     publisher: Option<ContextId>,
+    followed: Followed,
+    mount: Mount,
+    interval: Duration,
     recipient: Rc<Recipient>,
     progress: Progress,
 }
@@ -41,10 +53,10 @@ impl<'p, 'c, 's> Player<'p, 'c, 's> {
             exchange,
             server,
             feed,
-            merged: MergedWrite {
-                messages: vhost.play.mw_msgs,
-                latency: vhost.play.mw_latency,
-            },
+            merged: merged(vhost),
+            followed: Followed::new(server, &vhost.name),
+            mount: vhost.http_remux.mount.clone(),
+            interval: server.config().pithy_print,
             publisher: None,
             recipient: Rc::new(Recipient::current()),
             progress: Progress::new(),
@@ -56,11 +68,13 @@ impl<'p, 'c, 's> Player<'p, 'c, 's> {
     /// # Errors
     /// The socket's; [`ErrorCode::SocketClosed`] when the client leaves.
     pub fn play(mut self) -> Result<()> {
-        let interval = self.server.config().pithy_print;
         let mut due = true;
         loop {
             if self.has_left()? {
                 return Ok(());
+            }
+            if !self.is_mounted() {
+                return self.finish("its mount is gone");
             }
             let has_ended = self.has_ended();
             let rest = self.recipient.take_turn();
@@ -68,10 +82,13 @@ impl<'p, 'c, 's> Player<'p, 'c, 's> {
             if due || has_ended {
                 self.send()?;
             }
-            if has_ended || self.feed.is_over() {
-                return self.finish();
+            if self.feed.is_over() {
+                return self.finish("its codec parameters changed");
             }
-            if self.server.http.live.turn.take(interval) {
+            if has_ended {
+                return self.finish("the stream ended");
+            }
+            if self.server.http.live.turn.take(self.interval) {
                 self.report();
             }
             due = self.wait()?;
@@ -149,21 +166,31 @@ impl<'p, 'c, 's> Player<'p, 'c, 's> {
         }
     }
 
+    /// Takes what a reload has changed; gives whether the stream is still served where the player has found it.
+    fn is_mounted(&mut self) -> bool {
+        let Some((config, vhost)) = self.followed.changed() else {
+            return true;
+        };
+        self.interval = config.pithy_print;
+        self.merged = merged(&vhost);
+        // It fails only for one that has gone.
+        let _ = self
+            .exchange
+            .stream()
+            .set_nodelay(vhost.tcp_nodelay || vhost.min_latency);
+        vhost.http_remux.enabled && vhost.http_remux.mount == self.mount
+    }
+
     /// Sends what the format held back.
-    fn finish(&mut self) -> Result<()> {
-        let why = if self.feed.is_over() {
-            "its codec parameters changed"
-        } else {
+    fn finish(&mut self, why: &str) -> Result<()> {
+        if !self.feed.is_over() {
             let mut rest = Vec::new();
             self.feed.finish(&mut rest);
             let unsent = self.exchange.offer(&rest)?;
             self.exchange.write_rest(&unsent)?;
-            "the stream ended"
-        };
-        log::info!(
-            "http player is closed, {why} after {} messages",
-            self.feed.place().taken()
-        );
+        }
+        let taken = self.feed.place().taken();
+        log::info!("http player is closed, {why} after {taken} messages");
         Ok(())
     }
 

@@ -11,7 +11,11 @@
 //! - A type 3 chunk that starts a message adds the last difference again; after a type 0 chunk the timestamp itself is
 //!   that difference (section 5.3.1.2.4; FFmpeg, librtmp and SRS do so on both sides).
 
+mod skim;
+
 use bytes::{Buf, Bytes, BytesMut};
+
+pub use self::skim::Part;
 
 use super::{DEFAULT_CHUNK_SIZE, EXTENDED_MARK};
 use crate::core::limits::{RTMP_CHUNK_BYTES_MAX, RTMP_CHUNK_BYTES_MIN, RTMP_CHUNK_STREAMS, RTMP_PARTIAL_BYTES};
@@ -69,6 +73,8 @@ struct ChunkStream {
     extended: bool,
     /// The message under way; `None` between messages.
     partial: Option<Vec<u8>>,
+    /// Bytes of the message under way that were handed on and not kept.
+    skimmed: usize,
 }
 
 /// A chunk's headers as sent; what its format leaves out is `None`.
@@ -249,7 +255,7 @@ impl Decoder {
                     );
                     return Err(Error::new(ErrorCode::RtmpPacketSize, text));
                 }
-                partial.len()
+                partial.len() + stream.skimmed
             }
             None => {
                 stream.start_message(&header);
@@ -275,6 +281,7 @@ impl Decoder {
             field: 0,
             extended: false,
             partial: None,
+            skimmed: 0,
         });
         Ok(self.streams.len() - 1)
     }

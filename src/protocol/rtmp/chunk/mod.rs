@@ -3,7 +3,7 @@
 mod decoder;
 mod encoder;
 
-pub use decoder::{Decoder, Message};
+pub use decoder::{Decoder, Message, Part};
 pub use encoder::{Encoder, Extended, write_delta_header, write_full_header, write_payload_chunks};
 
 /// The chunk size of both directions until a peer sets another, bytes (section 5.4.1).
