@@ -17,18 +17,20 @@ pub fn look(players: usize) -> Duration {
 /// The turn of one role's clients.
 #[derive(Debug, Default)]
 pub struct Turn {
-    next: Cell<Option<Moment>>,
+    /// Since when the present interval runs.
+    since: Cell<Option<Moment>>,
 }
 
 impl Turn {
     /// Whether the caller prints now; it is nobody's turn again for `interval`. The first call starts the first interval.
     pub fn take(&self, interval: Duration) -> bool {
         let now = Moment::now();
-        let due = self.next.get().is_some_and(|next| now >= next);
-        if due || self.next.get().is_none() {
-            self.next.set(Some(now + interval));
+        // A reload may have changed the interval meanwhile.
+        let due = self.since.get().map(|since| now.since(since) >= interval);
+        if due != Some(false) {
+            self.since.set(Some(now));
         }
-        due
+        due == Some(true)
     }
 }
 
@@ -77,8 +79,9 @@ mod tests {
     #[test]
     fn a_role_prints_once_in_an_interval() {
         let turn = Turn::default();
-        assert!(!turn.take(Duration::ZERO));
-        assert!(turn.take(Duration::from_secs(60)));
+        assert!(!turn.take(Duration::from_secs(60)), "the first call starts an interval");
+        assert!(!turn.take(Duration::from_secs(60)));
+        assert!(turn.take(Duration::ZERO), "a shorter one holds at once");
         assert!(!turn.take(Duration::from_secs(60)));
     }
 }
