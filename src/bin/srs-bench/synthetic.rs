@@ -264,7 +264,7 @@ impl Bits {
 
 #[cfg(test)]
 mod tests {
-    use srs_may::kernel::codec::avc::sps::Sps;
+    use srs_may::kernel::codec::avc::Sps;
 
     use super::*;
 
