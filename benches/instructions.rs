@@ -20,7 +20,10 @@ use srs_may::protocol::rtmp::chunk::{Decoder, Encoder};
 use srs_may::protocol::rtmp::message::{Command, CommandName};
 
 /// What is counted.
-const BENCHES: [(&str, fn(u32)); 7] = [
+/// A name, and what runs so many times.
+type Bench = (&'static str, fn(u32));
+
+const BENCHES: [Bench; 7] = [
     ("chunk_read", chunk_read),
     ("chunk_skim", chunk_skim),
     ("chunk_write", chunk_write),
@@ -180,7 +183,7 @@ fn ts_packets(rounds: u32) {
                 },
                 &mut out,
             );
-            black_box(written.expect("good frames"));
+            let _ = black_box(written.expect("good frames"));
         }
         black_box(&out);
     }

@@ -9,6 +9,7 @@ PACKAGES=(
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
     gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-rtsp
     vlc-bin vlc-plugin-base
+    redis-server iproute2
     chromium
     valgrind
 )

@@ -9,6 +9,7 @@ mod flv;
 mod http;
 mod message;
 mod mp4;
+mod redis;
 mod rtmp;
 mod rtsp;
 mod session;
@@ -49,6 +50,7 @@ pub const TARGETS: &[Target] = &[
     target("mp4", mp4::mp4),
     target("nal_units", codec::nal_units),
     target("proxy_prefix", rtmp::proxy_prefix),
+    target("redis_reply", redis::reply),
     target("rtsp", rtsp::publisher),
     target("session_client", session::client),
     target("session_server", session::server),

@@ -1,5 +1,6 @@
 //! The server's command line: arguments, configuration, process set-up, server, exit status.
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -11,21 +12,27 @@ use srs_may::app::config::section::log::Tank;
 use srs_may::app::config::section::process::Process;
 use srs_may::app::config::{Loaded, Origin};
 use srs_may::app::identity::Identity;
-use srs_may::app::server::{Quit, Server};
+use srs_may::app::server::{Quit, Server, secret};
+use srs_may::app::workers::handover::{self, Succession};
+use srs_may::app::workers::master::{Master, Plan};
+use srs_may::app::workers::seat::Seat;
 use srs_may::core::account::{self, Account};
 use srs_may::core::coroutine;
 use srs_may::core::id::ContextId;
+use srs_may::core::inheritance;
 use srs_may::core::runtime;
 use srs_may::core::setup::{self, PidFile, PidFileStep};
 use srs_may::core::signal::{self, Blocked, Signals};
+use srs_may::core::unix;
 use srs_may::kernel::error::{Error, IoWrap, Result, Wrap};
 use srs_may::kernel::error_code::ErrorCode;
 use srs_may::kernel::log as tank;
 
-/// The signals that steer the server; SIGUSR2 is left alone and ends the process, as it does with SRS.
-const SIGNALS: [Signal; 5] = [
+/// The signals that steer the server. SIGUSR2 ends SRS; here it has another program take over.
+const SIGNALS: [Signal; 6] = [
     Signal::SIGHUP,
     Signal::SIGUSR1,
+    Signal::SIGUSR2,
     Signal::SIGTERM,
     Signal::SIGINT,
     Signal::SIGQUIT,
@@ -77,6 +84,9 @@ fn origin(arguments: &Arguments) -> Origin {
 }
 
 fn run(arguments: &Arguments) -> Result<u8> {
+    // The environment is read and changed, which no other thread may do meanwhile.
+    let origins = Origins::of_process()?;
+    let started = handover::Start::of_process();
     // Before the configuration is checked against it; where it is refused, the check says what that means.
     let _ = setup::raise_file_limit();
     log::info!("XCORE-{}", cli::SIGNATURE);
@@ -87,22 +97,22 @@ fn run(arguments: &Arguments) -> Result<u8> {
     let account = account(process)?;
     open_log(&loaded, account.as_ref())?;
     banner(&process.work_dir);
-    for warning in &loaded.warnings {
+    // Those of a worker would be the master's once more.
+    for warning in loaded.warnings.iter().filter(|_| origins.seat.is_none()) {
         log::warn!("{warning}");
     }
-    let parent = setup::parent_id();
-    if process.asprocess && parent == 1 {
-        return Err(Error::new(
-            ErrorCode::SystemAssert,
-            "asprocess is on and the parent is init",
-        ));
-    }
+    let follow = parent_to_follow(process, &origins)?;
     let blocked = signal::block(&SIGNALS).io_wrap(ErrorCode::PipeCreate, || "block signals".into())?;
-    if process.daemon {
-        setup::daemonize().io_wrap(ErrorCode::DaemonWaitPid, || "become a daemon".into())?;
-    }
-    let _pid_file = acquire_pid_file(process).wrap("run")?;
-    let identity = Identity::establish(process);
+    // What takes over is nobody's foreground job already, and gets the pid file later.
+    let pid_file = match origins.are_users() {
+        true => Some(become_server(process)?),
+        false => None,
+    };
+    let pid_path = std::path::absolute(&process.pid).unwrap_or_else(|_| process.pid.clone());
+    let identity = match origins.seat {
+        None => Identity::establish(process),
+        Some(seat) => Identity::of_worker(seat),
+    };
     log::info!(
         "server cid={}, pid={}, server_id={}, service_id={}",
         ContextId::current(),
@@ -111,21 +121,88 @@ fn run(arguments: &Arguments) -> Result<u8> {
         identity.service
     );
     tank::start_background();
-
-    let context = ContextId::current();
-    let follow = process.asprocess.then_some(parent);
-    let rights = Rights {
-        account,
-        root: process.chroot.clone(),
+    let start = Start {
+        follow,
+        rights: Rights {
+            account,
+            root: process.chroot.clone(),
+        },
+        line: origins.line,
+        hands_over: !process.asprocess,
+        workers: process.workers,
+        started,
+        succession: origins.succession,
+        pid_file,
+        pid_path,
+        origin,
+        identity,
+        blocked,
     };
     // Values of the configuration are shared on the worker's thread only, so it is read there once more.
     drop(loaded);
+    let context = ContextId::current();
     let ended = runtime::run(move || {
         context.enter();
-        serve(origin, identity, blocked, follow, &rights)
+        match start.workers > 1 && start.identity.seat.is_none() {
+            true => start.lead(),
+            false => start.serve(),
+        }
     });
     ended.io_wrap(ErrorCode::StInitialize, || "run the coroutines".into())??;
     Ok(0)
+}
+
+/// Who started this process, and as what.
+struct Origins {
+    /// The worker that it is, if a master has started it.
+    seat: Option<Seat>,
+    /// What the server before this one has left, if that has started it.
+    succession: Option<Succession>,
+    /// To the master.
+    line: Option<OwnedFd>,
+}
+
+impl Origins {
+    fn of_process() -> Result<Self> {
+        let mut inherited = inheritance::take().io_wrap(ErrorCode::ConfigInvalid, || "take over".into())?;
+        let succession = Succession::of(&mut inherited);
+        let role = inherited.role.filter(|_| succession.is_none());
+        let seat = role.as_deref().map(Seat::parse);
+        if seat == Some(None) {
+            let text = "the master of this worker speaks another language";
+            return Err(Error::new(ErrorCode::StInitialize, text));
+        }
+        Ok(Origins {
+            seat: seat.flatten(),
+            succession,
+            line: inherited.line,
+        })
+    }
+
+    /// Whether a user, or what stands for one, has started it.
+    fn are_users(&self) -> bool {
+        self.seat.is_none() && self.succession.is_none()
+    }
+}
+
+/// The process that this one is to end with.
+fn parent_to_follow(process: &Process, origins: &Origins) -> Result<Option<u32>> {
+    let parent = setup::parent_id();
+    match process.asprocess && origins.seat.is_none() {
+        true if parent == 1 => Err(Error::new(
+            ErrorCode::SystemAssert,
+            "asprocess is on and the parent is init",
+        )),
+        follows => Ok(follows.then_some(parent)),
+    }
+}
+
+/// Leaves the terminal if wanted, and takes the pid file.
+fn become_server(process: &Process) -> Result<PidFile> {
+    if process.daemon {
+        setup::daemonize().io_wrap(ErrorCode::DaemonWaitPid, || "become a daemon".into())?;
+    }
+    acquire_pid_file(process).wrap("run")
 }
 
 fn enter_work_dir(folder: &Path) -> Result<()> {
@@ -224,25 +301,115 @@ impl Rights {
     }
 }
 
-/// The first coroutine's life.
-fn serve(origin: Origin, identity: Identity, blocked: Blocked, follow: Option<u32>, rights: &Rights) -> Result<()> {
-    let signals = Signals::new(blocked).io_wrap(ErrorCode::PipeCreate, || "read signals".into())?;
-    let server = Server::new(origin, identity)?;
-    server.listen()?;
-    rights.give_up(&server)?;
-    log::info!("signal installed, reload=1, reopen=10, fast_quit=15, grace_quit=3");
-    let steered = server.clone();
-    coroutine::spawn("signals", move || steer(&steered, &signals));
-    if let Some(parent) = follow {
-        let following = server.clone();
-        coroutine::spawn("asprocess", move || follow_parent(&following, parent));
-    }
-    server.run()
+/// What the first coroutine begins with.
+struct Start {
+    origin: Origin,
+    identity: Identity,
+    blocked: Blocked,
+    /// The process to end with.
+    follow: Option<u32>,
+    rights: Rights,
+    /// To the process that started this one.
+    line: Option<OwnedFd>,
+    workers: usize,
+    /// How the server was started.
+    started: handover::Start,
+    /// Whether another program may take over.
+    hands_over: bool,
+    /// What the server before this one has left.
+    succession: Option<Succession>,
+    /// Held by the process that the user sees.
+    pid_file: Option<PidFile>,
+    pid_path: PathBuf,
 }
 
-fn steer(server: &Rc<Server>, signals: &Signals) {
-    while let Ok(signal) = signals.recv() {
-        log::info!("signal {signal}");
+impl Start {
+    /// The life of a server.
+    fn serve(self) -> Result<()> {
+        let signals = Signals::new(self.blocked).io_wrap(ErrorCode::PipeCreate, || "read signals".into())?;
+        let line = self.line.map(unix::connection).transpose();
+        let line = line.io_wrap(ErrorCode::PipeCreate, || "line to the master".into())?;
+        let server = Server::new(self.origin, self.identity)?;
+        server.listen()?;
+        self.rights.give_up(&server)?;
+        log::info!("signal installed, reload=1, reopen=10, fast_quit=15, grace_quit=3");
+        // Inherited sockets that this configuration has no use for.
+        drop(inheritance::take_rest());
+        let pid_file = match self.succession {
+            Some(succession) => succession.complete(self.pid_path)?,
+            None => self.pid_file,
+        };
+        let steering = Steering {
+            server: server.clone(),
+            started: self.started,
+            hands_over: self.hands_over,
+            pid_file,
+        };
+        coroutine::spawn("signals", move || steering.steer(&signals));
+        if let Some(parent) = self.follow {
+            let following = server.clone();
+            coroutine::spawn("asprocess", move || {
+                wait_for_end_of(parent);
+                following.quit(Quit::Fast);
+            });
+        }
+        server.workers.begin(&server, line)?;
+        server.run()
+    }
+
+    /// The life of a master.
+    fn lead(self) -> Result<()> {
+        let signals = Signals::new(self.blocked).io_wrap(ErrorCode::PipeCreate, || "read signals".into())?;
+        let seat = Seat {
+            number: 0,
+            count: self.workers,
+            master: std::process::id(),
+            server: self.identity.server,
+            service: self.identity.service,
+            secret: secret()?,
+        };
+        let master = Master::new(Plan {
+            origin: self.origin,
+            start: self.started,
+            pid_file: self.pid_file,
+            hands_over: self.hands_over,
+            seat,
+        });
+        if let Some(parent) = self.follow {
+            let following = master.clone();
+            coroutine::spawn("asprocess", move || {
+                wait_for_end_of(parent);
+                following.quit(Signal::SIGTERM);
+            });
+        }
+        master.start()?;
+        if let Some(succession) = self.succession {
+            master.hold(succession.complete(self.pid_path)?);
+        }
+        master.serve(signals);
+        Ok(())
+    }
+}
+
+/// What signals do to a server.
+struct Steering {
+    server: Rc<Server>,
+    started: handover::Start,
+    hands_over: bool,
+    /// Locked as long as this process is the server.
+    pid_file: Option<PidFile>,
+}
+
+impl Steering {
+    fn steer(mut self, signals: &Signals) {
+        while let Ok(signal) = signals.recv() {
+            log::info!("signal {signal}");
+            self.heed(signal);
+        }
+    }
+
+    fn heed(&mut self, signal: Signal) {
+        let server = self.server.clone();
         match signal {
             Signal::SIGHUP => {
                 if let Err(error) = server.reload() {
@@ -253,18 +420,30 @@ fn steer(server: &Rc<Server>, signals: &Signals) {
                 tank::reopen();
                 log::info!("log file reopened");
             }
+            // The master's word: it has handed over.
+            Signal::SIGUSR2 if server.workers.are_several() => server.retire(),
+            Signal::SIGUSR2 => match self.hand_over() {
+                Ok(()) => server.retire(),
+                Err(error) => log::error!("hand-over failed, this server goes on: {error}"),
+            },
             Signal::SIGTERM if server.config().process.force_grace_quit => server.quit(Quit::Graceful),
             Signal::SIGQUIT => server.quit(Quit::Graceful),
             _ => server.quit(Quit::Fast),
         }
     }
+
+    fn hand_over(&mut self) -> Result<()> {
+        handover::refuse_hand_over(self.hands_over, self.server.is_quitting())?;
+        let sockets = inheritance::open_sockets();
+        let sockets = sockets.io_wrap(ErrorCode::SocketBind, || "duplicate the listening sockets".into())?;
+        handover::hand_over(&self.started, sockets, &mut self.pid_file).map(drop)
+    }
 }
 
-fn follow_parent(server: &Server, parent: u32) {
+fn wait_for_end_of(parent: u32) {
     while setup::parent_id() == parent {
         coroutine::sleep(PARENT_LOOK);
     }
     let text = format!("parent {parent} is gone, now {}", setup::parent_id());
     log::error!("{}", Error::new(ErrorCode::SystemAsProcess, text));
-    server.quit(Quit::Fast);
 }

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use srs_may::app::config::directive::{self, Kind, Row, Status};
+use srs_may::app::config::directive::{self, Kind, Reload, Row, Status};
 use srs_may::app::config::syntax::{self, Directive};
 
 fn no_files(_: &Path) -> io::Result<Vec<u8>> {
@@ -47,8 +47,8 @@ fn reference() -> String {
         "# The reference: every directive with its default, or with an example where it has none.\n\
          # It is made from the server's own table and is not meant to be run: copy what you need.\n\
          #\n\
-         # Above each directive: what it is for; its kind and default; whether a reload changes it (reload) or only a\n\
-         # restart (restart); the environment variable that overrides it; what else there is to know.\n\
+         # Above each directive: what it is for; its kind and default; whether a reload changes it, for all or for what\n\
+         # begins then, or only a restart; the environment variable that overrides it; what else there is to know.\n\
          # docs/config.md explains the language.\n",
     );
     write_block(&mut text, "", 0);
@@ -96,7 +96,11 @@ fn describe(row: &Row) -> Vec<String> {
             default => format!("default {default}"),
         });
     }
-    facts.push(if row.reload { "reload" } else { "restart" }.to_owned());
+    facts.push(match row.reload {
+        Reload::Now => "reload".to_owned(),
+        Reload::Next => "reload for what begins then".to_owned(),
+        Reload::Restart => "restart".to_owned(),
+    });
     facts.extend(row.variables().map(|name| name.into_owned()));
     if row.kind.is_fractional() {
         facts.push("fractions allowed".to_owned());

@@ -115,7 +115,7 @@ macro_rules! smoke_tests {
 smoke_tests! {
     aac amf0 audio_headers av1 avc bits chunk_decoder config flv_audio flv_demux flv_video handshake hevc http_answer
     http_client_url http_fields http_request message mp4
-    nal_units proxy_prefix rtsp session_client session_server ts_remux url vpx websocket
+    nal_units proxy_prefix redis_reply rtsp session_client session_server ts_remux url vpx websocket
 }
 
 #[test]

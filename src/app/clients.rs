@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use crate::app::stream::Stream;
 use crate::core::clock::Moment;
+use crate::core::coroutine::Waker;
 use crate::core::id::ContextId;
 use crate::core::sync::{Member, WaitGroup};
 
@@ -19,9 +20,22 @@ pub struct Client {
     /// When it connected.
     pub since: Moment,
     stream: Rc<Stream>,
+    waker: RefCell<Option<Waker>>,
 }
 
 impl Client {
+    /// The running coroutine serves it; to be called once it does.
+    pub fn attend(&self) {
+        self.waker.replace(Some(Waker::current()));
+    }
+
+    /// Has its coroutine look around: the settings have changed.
+    pub fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake();
+        }
+    }
+
     /// Ends the connection; its coroutine notices at its next read or write.
     pub fn kick(&self) {
         // An error means that it is closed already.
@@ -44,6 +58,7 @@ impl ClientTable {
             ip: Cell::new(ip),
             since: Moment::now(),
             stream: stream.clone(),
+            waker: RefCell::default(),
         });
         self.clients.borrow_mut().insert(id, client.clone());
         Entry {
@@ -66,6 +81,11 @@ impl ClientTable {
     /// The client with this id.
     pub fn get(&self, id: ContextId) -> Option<Rc<Client>> {
         self.clients.borrow().get(&id).cloned()
+    }
+
+    /// Has the coroutines of all look around; see [`Client::wake`].
+    pub fn wake_all(&self) {
+        self.clients.borrow().values().for_each(|client| client.wake());
     }
 
     /// Ends all connections; see [`Client::kick`].

@@ -5,11 +5,13 @@ use std::rc::Rc;
 use serde::Serialize;
 
 use super::config::Config;
+use super::config::section::heartbeat::Heartbeat;
 use super::http::api::json;
 use super::http::api::summaries::Summaries;
 use super::http::client::{self, Timeouts};
 use super::server::Server;
 use super::stat::host;
+use crate::core::clock::Moment;
 use crate::core::coroutine;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::error_code::ErrorCode;
@@ -42,19 +44,26 @@ struct Ports<'a> {
     api: Option<&'a [String]>,
 }
 
-/// Reports now and then every `heartbeat.interval` of this start, if the heartbeat is enabled.
+/// Reports now and then every `heartbeat.interval`, whenever the heartbeat is enabled.
 pub fn start(server: &Rc<Server>) {
-    let settings = &server.config().heartbeat;
-    if !settings.enabled {
-        return;
-    }
-    let (server, interval) = (server.clone(), settings.interval);
+    let server = server.clone();
     coroutine::spawn("heartbeat", move || {
+        let mut last: Option<Moment> = None;
         while !server.is_quitting() {
-            if let Err(error) = report(&server) {
-                log::warn!("heartbeat failed, {}", error.summary());
+            let settings = server.config();
+            let Heartbeat { enabled, interval, .. } = settings.heartbeat;
+            let due = last.map_or(Moment::now(), |last| last + interval);
+            if !enabled {
+                last = None;
+                server.reloading.wait_until(Moment::NEVER);
+            } else if due > Moment::now() {
+                server.reloading.wait_until(due);
+            } else {
+                last = Some(Moment::now());
+                if let Err(error) = report(&server) {
+                    log::warn!("heartbeat failed, {}", error.summary());
+                }
             }
-            coroutine::sleep(interval);
         }
     });
 }

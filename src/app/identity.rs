@@ -1,9 +1,11 @@
 //! Who this server is: the ids that callbacks and the API tell.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 
 use super::config::section::process::Process;
+use super::workers::seat::Seat;
 use crate::core::id::ContextId;
 
 /// The ids of this server.
@@ -15,6 +17,8 @@ pub struct Identity {
     pub service: String,
     /// The working folder, which relative paths begin at.
     pub folder: String,
+    /// Which worker of the server this process is, if it is one.
+    pub seat: Option<Seat>,
 }
 
 impl Identity {
@@ -25,9 +29,19 @@ impl Identity {
 
     /// A new start of the server with this id.
     pub fn of_server(server: String) -> Self {
+        Self::of_start(server, ContextId::generate().to_string(), None)
+    }
+
+    /// A worker, which has the ids of its server.
+    pub fn of_worker(seat: Seat) -> Self {
+        Self::of_start(seat.server.clone(), seat.service.clone(), Some(seat))
+    }
+
+    fn of_start(server: String, service: String, seat: Option<Seat>) -> Self {
         Identity {
             server,
-            service: ContextId::generate().to_string(),
+            service,
+            seat,
             folder: std::env::current_dir().map_or_else(|_| ".".into(), |folder| folder.display().to_string()),
         }
     }
@@ -65,6 +79,20 @@ fn is_id(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
+/// An id of the same form that is always the same for a seed and a name: workers agree on it without a word.
+pub fn id_of(seed: &str, name: &str) -> String {
+    const ALPHABET: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    let mut hasher = DefaultHasher::new();
+    (seed, name).hash(&mut hasher);
+    let mut rest = hasher.finish();
+    let mut id = "vid-".to_owned();
+    for _ in 0..7 {
+        id.push(char::from(ALPHABET[(rest % 36) as usize]));
+        rest /= 36;
+    }
+    id
+}
+
 /// A new id of the form that servers, vhosts and streams have: `vid-` and seven of `[0-9a-z]`.
 pub fn random_id() -> String {
     let id = ContextId::generate();
@@ -84,6 +112,9 @@ mod tests {
     #[test]
     fn made_ids_are_ids() {
         assert!(is_id(&random_id()));
+        assert!(is_id(&id_of("a", "b")));
+        assert_ne!(id_of("a", "b"), id_of("a", "c"));
+        assert_eq!(id_of("a", "b"), id_of("a", "b"));
         assert!(!is_id("a b"));
         assert!(!is_id(""));
     }

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::core::coroutine::{self, JoinHandle};
@@ -15,7 +16,7 @@ const REST: Duration = Duration::from_millis(100);
 
 /// An open listener; dropping it closes the socket and ends its coroutine.
 pub struct Listener {
-    accepting: JoinHandle<()>,
+    accepting: Vec<JoinHandle<()>>,
     /// Where it listens.
     pub address: SocketAddr,
 }
@@ -29,17 +30,37 @@ impl Listener {
     pub fn open(
         name: &'static str,
         address: SocketAddr,
-        mut serve: impl FnMut(TcpStream, SocketAddr) + 'static,
+        serve: impl Fn(TcpStream, SocketAddr) + 'static,
     ) -> Result<Self> {
-        let listener =
-            TcpListener::bind(address, ListenOptions::default()).map_err(|error| bind_error(name, address, &error))?;
-        let bound = listener.local_addr().unwrap_or(address);
-        log::info!("{name} listen at tcp://{bound}, fd={}", listener.as_raw_fd());
-        let accepting = coroutine::spawn(format!("listen {name}"), move || accept(name, &listener, &mut serve));
+        let listeners = sockets(address).map_err(|error| bind_error(name, address, &error))?;
+        let serve = Rc::new(serve);
+        let (mut accepting, mut bound) = (Vec::new(), address);
+        for listener in listeners {
+            bound = listener.local_addr().unwrap_or(address);
+            log::info!("{name} listen at tcp://{bound}, fd={}", listener.as_raw_fd());
+            let serve = serve.clone();
+            let body = move || accept(name, &listener, &*serve);
+            accepting.push(coroutine::spawn(format!("listen {name}"), body));
+        }
         Ok(Listener {
             accepting,
             address: bound,
         })
+    }
+}
+
+/// Whether the system would give some clients of one address to the other.
+pub fn overlaps(one: SocketAddr, other: SocketAddr) -> bool {
+    let same_ip = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && one.port() != 0 && same_ip && one.is_ipv4() == other.is_ipv4()
+}
+
+/// Those that the server before this one has left, else a new one.
+fn sockets(address: SocketAddr) -> io::Result<Vec<TcpListener>> {
+    let inherited = TcpListener::inherited(address)?;
+    match inherited.is_empty() {
+        true => Ok(vec![TcpListener::bind(address, ListenOptions::default())?]),
+        false => Ok(inherited),
     }
 }
 
@@ -59,11 +80,11 @@ fn bind_error(name: &str, address: SocketAddr, error: &io::Error) -> Error {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.accepting.interrupt();
+        self.accepting.iter().for_each(JoinHandle::interrupt);
     }
 }
 
-fn accept(name: &str, listener: &TcpListener, serve: &mut impl FnMut(TcpStream, SocketAddr)) {
+fn accept(name: &str, listener: &TcpListener, serve: &impl Fn(TcpStream, SocketAddr)) {
     while !coroutine::is_interrupted() {
         match listener.accept() {
             Ok((stream, peer)) => serve(stream, peer),

@@ -30,3 +30,4 @@ pub mod server;
 pub mod source;
 pub mod stat;
 pub mod stream;
+pub mod workers;

@@ -7,6 +7,13 @@ use crate::app::stat::Carrier;
 use crate::core::clock::Moment;
 use crate::kernel::rate::{Kbps, Rate};
 
+/// How often one of so many players looks whether it is its turn to print, as long as it has nothing else to do: some
+/// of them do so each second, and a line is late by a few seconds at most.
+pub fn look(players: usize) -> Duration {
+    let seconds = players.div_ceil(10).clamp(5, 600);
+    Duration::from_secs(seconds as u64)
+}
+
 /// The turn of one role's clients.
 #[derive(Debug, Default)]
 pub struct Turn {

@@ -11,12 +11,13 @@ use super::access::crowd::{Crowd, Guest};
 use super::caster::{self, Casters};
 use super::certificates::Certificates;
 use super::clients::{ClientTable, Entry};
+use super::companions::Retinue;
 use super::config::section::listen::KeyFiles;
 use super::config::section::vhost::Vhost;
-use super::config::{Config, Origin};
+use super::config::{Config, Loaded, Origin};
 use super::dash::DashStreams;
 use super::dvr::DvrStreams;
-use super::edge::Edges;
+use super::edge::{self, Edges};
 use super::exporter::{self, Exporter};
 use super::ffmpeg::{self, Children};
 use super::forward::Forwards;
@@ -30,10 +31,12 @@ use super::identity::Identity;
 use super::listener::Listener;
 use super::pithy::Turn;
 use super::recording::Recordings;
+use super::reload::Reloading;
 use super::rtmp::{self, Bandchecks};
 use super::source::SourceTable;
 use super::stat::{self, Statistics};
 use super::stream::Stream;
+use super::workers::Workers;
 use crate::core::clock::Moment;
 use crate::core::coroutine;
 use crate::core::id::ContextId;
@@ -91,10 +94,16 @@ pub struct Server {
     pub forwards: Forwards,
     /// What is being written to files.
     pub recordings: Recordings,
+    /// What goes along with each publication.
+    pub retinue: Retinue,
+    /// The reloads.
+    pub reloading: Reloading,
     /// Which servers are believed that we call over TLS.
     pub trust: Rc<Trust>,
     /// What players are let in with again for the files of a stream.
     pub tickets: Tickets,
+    /// The other processes of this server.
+    pub workers: Workers,
     /// The connections of each address.
     pub crowd: Rc<Crowd>,
     /// Where the configuration comes from.
@@ -104,6 +113,8 @@ pub struct Server {
     /// For RTMP, by whether TLS is spoken, and where.
     listeners: RefCell<HashMap<(bool, SocketAddr), Listener>>,
     quit: Cell<Option<Quit>>,
+    /// Another program has the listeners.
+    is_retired: Cell<bool>,
     quit_changed: Condition,
 }
 
@@ -162,8 +173,14 @@ impl Server {
     /// # Errors
     /// What is wrong with the configuration.
     pub fn new(origin: Origin, identity: Identity) -> Result<Rc<Self>> {
-        let config = origin.load().wrap("load configuration")?.config;
+        let Loaded { config, tree, .. } = origin.load().wrap("load configuration")?;
+        let workers = Workers::new(identity.seat.clone());
+        let secret = match &identity.seat {
+            Some(seat) => seat.secret,
+            None => secret()?,
+        };
         let stat = Statistics::new(config.stats.enabled);
+        let stat = stat.with_ids_of(identity.seat.as_ref().map(|seat| seat.service.as_str()));
         stat.host.count_disks(&config.stats.disk);
         Ok(Rc::new(Server {
             sources: SourceTable::default(),
@@ -172,8 +189,8 @@ impl Server {
             http: Http::default(),
             stat: Rc::new(stat),
             identity,
-            casters: Casters::new(&config.casters),
-            children: Children::new(&config),
+            casters: Casters::default(),
+            children: Children::new(&config, workers.is_first()),
             exporter: Exporter::new(config.exporter.clone()),
             config: RefCell::new(config),
             hooks: Hooks::default(),
@@ -185,13 +202,17 @@ impl Server {
             bandchecks: Bandchecks::default(),
             forwards: Forwards::default(),
             recordings: Recordings::default(),
+            retinue: Retinue::default(),
+            reloading: Reloading::new(tree),
             trust: Rc::default(),
-            tickets: Tickets::new(secret()?),
+            tickets: Tickets::new(secret),
+            workers,
             crowd: Rc::default(),
             origin: RefCell::new(origin),
             certificates: Certificates::default(),
             listeners: RefCell::default(),
             quit: Cell::new(None),
+            is_retired: Cell::new(false),
             quit_changed: Condition::new(),
         }))
     }
@@ -222,7 +243,8 @@ impl Server {
     pub fn listen(self: &Rc<Self>) -> Result<()> {
         self.open_listeners().wrap("listen")?;
         exporter::open(self).wrap("listen")?;
-        caster::open(self).wrap("listen")
+        caster::open(self).wrap("listen")?;
+        self.workers.listen(self).wrap("listen")
     }
 
     /// Has a reload find the configuration below a folder that was made the root of the file system. Gives whether it is
@@ -241,7 +263,11 @@ impl Server {
     /// # Errors
     /// None is known.
     pub fn run(self: &Rc<Self>) -> Result<()> {
-        heartbeat::start(self);
+        if self.workers.is_first() {
+            heartbeat::start(self);
+        }
+        let registrar = self.clone();
+        coroutine::spawn("registry", move || edge::registry::keep(&registrar));
         let cleaner = self.clone();
         coroutine::spawn("clean up sources", move || cleaner.clean_up());
         let viewers = self.clone();
@@ -264,7 +290,7 @@ impl Server {
     }
 
     /// Ends all clients, so that callback servers learn of it.
-    fn tell_ends(&self) {
+    fn tell_ends(self: &Rc<Self>) {
         let deadline = Moment::after(LAST_CALLS);
         self.children.stop();
         self.clients.kick_all();
@@ -282,9 +308,13 @@ impl Server {
                 "some servers that streams are forwarded to are not told of the end, it took more than {LAST_CALLS:?}"
             );
         }
+        self.edges.registry.finish(self);
         self.hls.sessions.end_all();
-        self.hls.dispose_all();
-        self.dash.dispose_all();
+        if !self.is_retired.get() {
+            // Else they are the next program's.
+            self.hls.dispose_all();
+            self.dash.dispose_all();
+        }
         if !self.hooks.wait_told(Moment::after(LAST_CALLS)) {
             log::warn!("some callback servers are not told of the end, it took more than {LAST_CALLS:?}");
         }
@@ -298,6 +328,12 @@ impl Server {
         }
     }
 
+    /// Ends as gracefully as can be, but listens no more at once: the next program does.
+    pub fn retire(&self) {
+        self.is_retired.set(true);
+        self.quit(Quit::Graceful);
+    }
+
     /// Whether the server ends soon, so that clients should not be kept.
     pub fn is_quitting(&self) -> bool {
         self.quit.get().is_some()
@@ -306,9 +342,11 @@ impl Server {
     fn clean_up(&self) {
         loop {
             coroutine::sleep(CLEANUP);
-            self.hls.dispose_idle();
-            self.dash.dispose_idle();
-            self.hds.forget_idle();
+            if !self.is_retired.get() {
+                self.hls.dispose_idle();
+                self.dash.dispose_idle();
+                self.hds.forget_idle();
+            }
             let removed = self.sources.remove_idle();
             if removed > 0 {
                 log::debug!("removed {removed} idle sources, {} are left", self.sources.len());
@@ -318,8 +356,12 @@ impl Server {
 
     fn quit_gracefully(&self) {
         let process = self.config().process.clone();
-        log::info!("graceful quit, listeners close in {:?}", process.grace_start_wait);
-        self.sleep_unless_fast(process.grace_start_wait);
+        let wait = match self.is_retired.get() {
+            true => Duration::ZERO,
+            false => process.grace_start_wait,
+        };
+        log::info!("graceful quit, listeners close in {wait:?}");
+        self.sleep_unless_fast(wait);
         self.close_listeners();
         self.children.stop_ingests();
         let mut looks = 0u32;
@@ -409,7 +451,7 @@ impl Server {
         };
         if guest.is_err() {
             // It is logged and counted.
-        } else if self.clients.len() >= limit {
+        } else if self.clients.len() + self.workers.clients_elsewhere() >= limit {
             let text = format!("{peer} is refused, max_connections {limit} are connected");
             log::warn!("{}", Error::new(ErrorCode::ConnectionsExceed, text).summary());
         } else {
@@ -419,6 +461,7 @@ impl Server {
             let name = format!("{} {peer}", door.protocol);
             let body = move || {
                 let _guest = guest;
+                entry.client.attend();
                 match server.begin_tls(door, &stream) {
                     Ok(()) => (door.serve)(&server, &stream, peer, &entry),
                     Err(error) => log::info!("client {peer} is cut off, {}", error.summary()),
@@ -464,7 +507,7 @@ impl Server {
 }
 
 /// What nobody else knows, until the server ends.
-fn secret() -> Result<[u8; 32]> {
+pub fn secret() -> Result<[u8; 32]> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret)
         .map_err(|cause| Error::new(ErrorCode::StInitialize, format!("make up a secret: {cause}")))?;

@@ -19,7 +19,8 @@ use crate::protocol::tls::Machine;
 /// A connection. One coroutine at a time reads, one at a time writes.
 pub struct Stream {
     socket: TcpStream,
-    secure: OnceCell<Secure>,
+    /// Boxed: few connections have it, and all pay for its size.
+    secure: OnceCell<Box<Secure>>,
 }
 
 impl From<TcpStream> for Stream {
@@ -41,9 +42,9 @@ impl Stream {
         let deadline = Moment::after(limit);
         let stream = self.clone();
         let agree = move || {
-            let secure = Secure {
+            let secure = Box::new(Secure {
                 machine: RefCell::new(machine),
-            };
+            });
             let agreed = secure.agree(&stream.socket, deadline)?;
             // There was none: TLS begins once.
             let _ = stream.secure.set(secure);
@@ -82,7 +83,7 @@ impl Stream {
 
     /// Whether a read might find something, as far as is known without asking the kernel.
     pub fn is_readable(&self) -> bool {
-        self.socket.is_readable() || self.secure.get().is_some_and(Secure::is_readable)
+        self.socket.is_readable() || self.secure.get().is_some_and(|secure| secure.is_readable())
     }
 
     /// Waits for input (or the peer's end) until `deadline`; gives whether there may be some. Yields.
@@ -126,6 +127,17 @@ impl Stream {
         match self.secure.get() {
             None => self.socket.write_all_vectored(slices),
             Some(secure) => secure.write_all(&self.socket, slices),
+        }
+    }
+
+    /// As [`Stream::try_write_vectored`] for one piece, the cheapest way for a socket that is known to be writable.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self.secure.get() {
+            None => self.socket.try_write(bytes),
+            Some(secure) => secure.try_write(&self.socket, &[IoSlice::new(bytes)]),
         }
     }
 

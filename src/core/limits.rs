@@ -109,16 +109,38 @@ pub const HLS_SESSIONS: usize = 65_536;
 pub const HLS_PLAYLIST_BYTES: u64 = 1 << 20;
 /// Servers that one publication is forwarded to.
 pub const FORWARD_TARGETS: usize = 256;
+/// Changes of one reload that the log and the API tell one by one.
+pub const RELOAD_LINES: usize = 100;
 /// Forwards of all publications together.
 pub const FORWARDS: usize = 8192;
 /// Ends of clients that are being told to callback servers at one time; beyond, clients wait for their own.
 pub const HOOK_NOTICES: usize = 4096;
+/// Descriptors that one message over a Unix socket passes on (what Linux allows).
+pub const PASSED_DESCRIPTORS: usize = 253;
+/// A line that one worker tells another, bytes: the longest name of a stream, and a mark.
+pub const WORKER_LINE_BYTES: usize = RTMP_COMMAND_BYTES + 16;
+/// What one worker tells another of itself in one answer, bytes.
+pub const WORKER_ANSWER_BYTES: usize = 64 << 20;
+/// Processes that share the work of one server.
+pub const WORKERS: usize = 256;
 /// Child processes at one time: FFmpeg for inputs and outputs, and commands, of which each publisher starts some.
 pub const CHILD_PROCESSES: usize = 1024;
 /// Addresses whose connections are counted; those above come in uncounted.
 pub const COUNTED_ADDRESSES: usize = 65_536;
 /// A token of a client, bytes.
 pub const TOKEN_BYTES: usize = 8 << 10;
+/// A line of a Redis server's reply, bytes.
+pub const REDIS_LINE_BYTES: usize = 4 << 10;
+/// One byte string of it, bytes.
+pub const REDIS_BULK_BYTES: usize = 64 << 10;
+/// Values of one array of it.
+pub const REDIS_ARRAY_ITEMS: usize = 1024;
+/// Values of one reply, over all its arrays.
+pub const REDIS_REPLY_ITEMS: usize = 4096;
+/// How deep its arrays may nest.
+pub const REDIS_DEPTH: usize = 4;
+/// Streams that have ended and are to be taken out of the registry; those above expire there.
+pub const REGISTRY_RELEASES: usize = 65_536;
 /// The head of a request to the exporter's port, bytes.
 pub const MINI_HTTP_HEAD_BYTES: usize = 8 << 10;
 /// How many header lines it may have: what the crate that serves it takes.

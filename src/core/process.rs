@@ -6,10 +6,11 @@ use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 pub use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -39,6 +40,11 @@ pub struct Command {
     arguments: Vec<OsString>,
     output: Option<PathBuf>,
     errors: Option<PathBuf>,
+    own_streams: bool,
+    folder: Option<PathBuf>,
+    variables: Vec<(OsString, OsString)>,
+    kept: Vec<Arc<OwnedFd>>,
+    end_with_us: Option<Signal>,
 }
 
 impl Command {
@@ -49,7 +55,47 @@ impl Command {
             arguments: Vec::new(),
             output: None,
             errors: None,
+            own_streams: false,
+            folder: None,
+            variables: Vec::new(),
+            kept: Vec::new(),
+            end_with_us: Some(Signal::SIGKILL),
         }
+    }
+
+    /// Has it print where this process prints.
+    #[must_use]
+    pub fn own_streams(mut self) -> Self {
+        self.own_streams = true;
+        self
+    }
+
+    /// Runs it in another folder.
+    #[must_use]
+    pub fn folder(mut self, path: impl Into<PathBuf>) -> Self {
+        self.folder = Some(path.into());
+        self
+    }
+
+    /// Adds a variable to those of our environment.
+    #[must_use]
+    pub fn variable(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.variables.push((name.into(), value.into()));
+        self
+    }
+
+    /// Leaves it descriptors of ours, under their numbers.
+    #[must_use]
+    pub fn keep(mut self, descriptors: impl IntoIterator<Item = Arc<OwnedFd>>) -> Self {
+        self.kept.extend(descriptors);
+        self
+    }
+
+    /// The signal that it gets when this process ends in any way, SIGKILL if nothing is said; `None` lets it live on.
+    #[must_use]
+    pub fn end_with_us(mut self, signal: Option<Signal>) -> Self {
+        self.end_with_us = signal;
+        self
     }
 
     /// Adds arguments.
@@ -75,7 +121,7 @@ impl Command {
     }
 
     /// Starts it, in this process's group, with no signal blocked or ignored (SIGPIPE included) and no descriptor of
-    /// ours but the three standard ones. It gets SIGKILL when this process ends in any way. Yields.
+    /// ours but the three standard ones and those that it is to keep. It ends with this process. Yields.
     ///
     /// # Errors
     /// The system's: `NotFound` or `PermissionDenied` for the program; with the path in its text for the output
@@ -98,11 +144,26 @@ impl Command {
     /// On the pool's thread.
     fn start(self) -> io::Result<Newborn> {
         let input = File::open("/dev/null")?;
-        let output = open_output(self.output.as_deref())?;
-        let errors = open_output(self.errors.as_deref())?;
-        let launch = launch::Launch::new(self.program, self.arguments, [&input, &output, &errors])?;
-        Ok(Newborn(Some(launch.start()?)))
+        let [output, errors] = match self.own_streams {
+            true => [duplicate(io::stdout().as_fd())?, duplicate(io::stderr().as_fd())?],
+            false => [
+                open_output(self.output.as_deref())?,
+                open_output(self.errors.as_deref())?,
+            ],
+        };
+        let launch = launch::Launch {
+            folder: self.folder,
+            variables: self.variables,
+            kept: self.kept.iter().map(|kept| kept.as_raw_fd()).collect(),
+            end_with_us: self.end_with_us,
+            streams: [&input, &output, &errors],
+        };
+        Ok(Newborn(Some(launch.start(self.program, self.arguments)?)))
     }
+}
+
+fn duplicate(stream: BorrowedFd<'_>) -> io::Result<File> {
+    Ok(File::from(stream.try_clone_to_owned()?))
 }
 
 fn open_output(path: Option<&Path>) -> io::Result<File> {
@@ -210,8 +271,13 @@ impl Child {
         self.live().terminate(grace)
     }
 
+    /// Leaves it alone from now on: it lives on when this is gone, and its end is not waited for.
+    pub fn release(mut self) {
+        self.0 = None;
+    }
+
     fn live(&self) -> &Live {
-        // Emptied by `drop` only.
+        // Emptied by `drop` and `release` only.
         self.0.as_ref().expect("a child lives until it is dropped")
     }
 }

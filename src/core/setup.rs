@@ -3,10 +3,11 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::io::{self, Seek, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -38,6 +39,11 @@ pub fn raise_file_limit() -> io::Result<FileLimit> {
         before: soft.into(),
         after: hard.into(),
     })
+}
+
+/// How many processors this process may use, at least 1.
+pub fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// Makes `path` the process's working folder.
@@ -145,7 +151,10 @@ impl std::error::Error for PidFileError {}
 /// The lock is fcntl's: closing any other descriptor of the same file in this process gives it up, so nothing else here
 /// may open the file.
 #[derive(Debug)]
-pub struct PidFile(#[allow(dead_code, reason = "held for its lock")] File);
+pub struct PidFile {
+    file: Arc<OwnedFd>,
+    path: PathBuf,
+}
 
 impl PidFile {
     /// Creates (0644) or opens `path`, locks it, and writes the process's number without a newline.
@@ -154,20 +163,45 @@ impl PidFile {
     /// Tells the step that failed; [`PidFileStep::AlreadyRunning`] when another process holds the lock.
     pub fn acquire(path: impl AsRef<OsStr>) -> Result<Self, PidFileError> {
         // Truncated only under the lock: the number of a running server must stay.
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o644)
             .open(path.as_ref())
             .map_err(|cause| PidFileStep::Open.failed(cause))?;
+        Self::take_over(file.into(), path.as_ref())
+    }
+
+    /// The same for a file that is open already, such as one that another process has left.
+    ///
+    /// # Errors
+    /// As [`PidFile::acquire`].
+    pub fn take_over(file: OwnedFd, path: impl AsRef<OsStr>) -> Result<Self, PidFileError> {
+        let mut file = File::from(file);
         lock_whole(&file).map_err(|errno| match errno {
             Errno::EACCES | Errno::EAGAIN => PidFileStep::AlreadyRunning.failed(errno),
             _ => PidFileStep::Lock.failed(errno),
         })?;
         file.set_len(0).map_err(|cause| PidFileStep::Truncate.failed(cause))?;
-        write!(file, "{}", std::process::id()).map_err(|cause| PidFileStep::Write.failed(cause))?;
-        Ok(PidFile(file))
+        // Another process may have written with the same descriptor.
+        let written = file.rewind().and_then(|()| write!(file, "{}", std::process::id()));
+        written.map_err(|cause| PidFileStep::Write.failed(cause))?;
+        let path = Path::new(path.as_ref());
+        Ok(PidFile {
+            file: Arc::new(file.into()),
+            path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+        })
+    }
+
+    /// Where it is, from the root.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The open file, for a process that is to go on with it. The lock ends when the last owner of this is gone.
+    pub fn descriptor(&self) -> Arc<OwnedFd> {
+        self.file.clone()
     }
 }
 

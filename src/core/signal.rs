@@ -10,6 +10,14 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use super::clock::Moment;
 use super::reactor::Registration;
 
+/// Sends a signal to the process that started this one.
+///
+/// # Errors
+/// `PermissionDenied` when it runs as another user.
+pub fn send_to_parent(signal: Signal) -> io::Result<()> {
+    Ok(signal::kill(nix::unistd::getppid(), signal)?)
+}
+
 /// Proof that signals were blocked, and which.
 #[derive(Clone, Copy, Debug)]
 pub struct Blocked(SigSet);

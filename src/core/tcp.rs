@@ -10,6 +10,7 @@ use nix::sys::socket::{self, AddressFamily, MsgFlags, SockFlag, SockType, Sockad
 
 use super::clock::Moment;
 use super::coroutine::{self, Waker};
+use super::inheritance::{self, Offered};
 use super::reactor::Registration;
 
 /// How a listener is opened.
@@ -43,6 +44,7 @@ pub struct ConnectOptions {
 pub struct TcpListener {
     // Leaves the reactor before the descriptor closes: fields drop in this order.
     registration: Registration,
+    _offered: Offered,
     inner: StdListener,
 }
 
@@ -69,8 +71,22 @@ impl TcpListener {
         socket::bind(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
         let backlog = socket::Backlog::new(options.backlog).unwrap_or(socket::Backlog::MAXCONN);
         socket::listen(&fd, backlog)?;
+        Self::adopt(fd)
+    }
+
+    /// The listeners at `address` that this process has inherited, whose connections wait to be accepted.
+    ///
+    /// # Errors
+    /// When the reactor cannot take one.
+    pub fn inherited(address: SocketAddr) -> io::Result<Vec<Self>> {
+        let sockets = inheritance::take_listeners(address);
+        sockets.into_iter().map(Self::adopt).collect()
+    }
+
+    fn adopt(fd: OwnedFd) -> io::Result<Self> {
         Ok(TcpListener {
             registration: Registration::new(fd.as_fd())?,
+            _offered: inheritance::offer(&fd),
             inner: StdListener::from(fd),
         })
     }
@@ -115,7 +131,7 @@ impl AsRawFd for TcpListener {
     }
 }
 
-/// A connected socket. One coroutine at a time reads, one at a time writes.
+/// A connected socket, of TCP or of [`super::unix`]. One coroutine at a time reads, one at a time writes.
 pub struct TcpStream {
     registration: Registration,
     inner: StdStream,
@@ -127,7 +143,7 @@ pub struct TcpStream {
 }
 
 impl TcpStream {
-    fn new(inner: StdStream) -> io::Result<Self> {
+    pub(super) fn new(inner: StdStream) -> io::Result<Self> {
         inner.set_nonblocking(true)?;
         Ok(TcpStream {
             registration: Registration::new(inner.as_fd())?,
@@ -302,6 +318,25 @@ impl TcpStream {
         Ok(())
     }
 
+    /// Writes what the socket takes at once, without waiting; gives how many bytes that was. Always asks the kernel:
+    /// the cheapest way for a socket that is known to be writable.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match send(&self.inner, &[IoSlice::new(bytes)]) {
+                Ok(count) => {
+                    self.sent.set(self.sent.get() + count as u64);
+                    return Ok(count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// Writes what the socket takes at once, without waiting; gives how many bytes that was.
     ///
     /// # Errors
@@ -328,6 +363,16 @@ impl TcpStream {
     /// `ConnectionAborted` when the coroutine is interrupted.
     pub fn wait_writable(&self, deadline: Moment) -> io::Result<bool> {
         self.registration.slot.wait_writable(deadline)
+    }
+
+    /// Notes that a read has found nothing, for callers with system calls of their own.
+    pub(super) fn expect_readable(&self) {
+        self.registration.slot.readable.set(false);
+    }
+
+    /// The same for a write that nothing was taken of.
+    pub(super) fn expect_writable(&self) {
+        self.registration.slot.writable.set(false);
     }
 
     /// Writes once, waiting until the socket takes something.

@@ -3,13 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdSocket};
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, SockaddrLike, SockaddrStorage, sockopt};
 
 use super::clock::Moment;
 use super::coroutine;
+use super::inheritance::{self, Offered};
 use super::limits::UDP_BATCH;
 use super::reactor::Registration;
 use super::sync::Condition;
@@ -21,6 +22,8 @@ pub struct BindOptions {
     pub reuse_port: bool,
     /// An IPv6 socket leaves the IPv4 port alone.
     pub only_v6: bool,
+    /// The next program goes on with it, as this one does with the last one's.
+    pub handed_over: bool,
 }
 
 impl Default for BindOptions {
@@ -28,6 +31,7 @@ impl Default for BindOptions {
         BindOptions {
             reuse_port: false,
             only_v6: true,
+            handed_over: false,
         }
     }
 }
@@ -45,6 +49,7 @@ pub struct Traffic {
 pub struct UdpSocket {
     // Leaves the reactor before the descriptor closes: fields drop in this order.
     registration: Registration,
+    _offered: Option<Offered>,
     inner: StdSocket,
     received: Cell<Traffic>,
     sent: Cell<Traffic>,
@@ -60,6 +65,24 @@ impl UdpSocket {
     /// # Errors
     /// The system's, such as `AddrInUse`.
     pub fn bind(address: SocketAddr, options: BindOptions) -> io::Result<Self> {
+        let inherited = options.handed_over.then(|| inheritance::take_datagram_socket(address));
+        let fd = match inherited.flatten() {
+            Some(inherited) => inherited,
+            None => Self::open(address, options)?,
+        };
+        Ok(UdpSocket {
+            registration: Registration::new(fd.as_fd())?,
+            _offered: options.handed_over.then(|| inheritance::offer(&fd)),
+            inner: StdSocket::from(fd),
+            received: Cell::default(),
+            sent: Cell::default(),
+            send_blocked: Cell::new(false),
+            send_turn: Condition::new(),
+            headers: RefCell::default(),
+        })
+    }
+
+    fn open(address: SocketAddr, options: BindOptions) -> io::Result<OwnedFd> {
         let family = if address.is_ipv6() {
             AddressFamily::Inet6
         } else {
@@ -74,15 +97,7 @@ impl UdpSocket {
             socket::setsockopt(&fd, sockopt::Ipv6V6Only, &options.only_v6)?;
         }
         socket::bind(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
-        Ok(UdpSocket {
-            registration: Registration::new(fd.as_fd())?,
-            inner: StdSocket::from(fd),
-            received: Cell::default(),
-            sent: Cell::default(),
-            send_blocked: Cell::new(false),
-            send_turn: Condition::new(),
-            headers: RefCell::default(),
-        })
+        Ok(fd)
     }
 
     /// Fixes the peer: only its datagrams are received, and sending to it costs less.
@@ -526,7 +541,7 @@ mod tests {
         run(|| {
             let shared = BindOptions {
                 reuse_port: true,
-                only_v6: true,
+                ..BindOptions::default()
             };
             let first = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), shared).unwrap();
             let address = first.local_addr().unwrap();

@@ -4,6 +4,7 @@ pub mod amf0;
 pub mod http;
 #[cfg(not(feature = "tls"))]
 pub mod no_tls;
+pub mod redis;
 pub mod rtmp;
 pub mod rtp;
 pub mod rtsp;

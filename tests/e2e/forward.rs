@@ -15,7 +15,7 @@ use crate::support::media::Sample;
 use crate::support::nginx::Nginx;
 use crate::support::port::Port;
 use crate::support::rtmp::Rtmp;
-use crate::support::server::Setup;
+use crate::support::server::{Server, Setup};
 use crate::support::workdir::WorkDir;
 
 fn forwarding(destinations: &str) -> Setup {
@@ -315,27 +315,36 @@ fn the_backend_says_where_to() {
 }
 
 #[test]
-fn a_reload_holds_for_the_next_publication() {
-    let (first, second) = (prompt().start(), prompt().start());
-    let setup = forwarding(&format!("127.0.0.1:{}", first.port()));
-    let server = setup.start();
+fn a_reload_changes_the_destinations_of_a_live_stream_one_by_one() {
+    let (first, second, third) = (prompt().start(), prompt().start(), prompt().start());
+    let at = |server: &Server| format!("127.0.0.1:{}", server.port());
+    let server = forwarding(&format!("{} {}", at(&first), at(&second))).start();
     let mut publisher = publish(server.port(), "sent");
     send(&mut publisher, 0..60);
-    assert_eq!(numbers_until(&mut play(first.port(), "sent"), 59).last(), Some(&59));
+    let mut stays = play(first.port(), "sent");
+    assert_eq!(numbers_until(&mut stays, 59).last(), Some(&59));
+    numbers_until(&mut play(second.port(), "sent"), 59);
     let file = server.file("srs.conf");
     let text = std::fs::read_to_string(&file).expect("the configuration");
-    let changed = text.replace(&first.port().to_string(), &second.port().to_string());
-    std::fs::write(&file, changed).expect("change the configuration");
+    std::fs::write(&file, text.replace(&at(&second), &at(&third))).expect("change the configuration");
     server.signal(Signal::SIGHUP);
-    server.wait_for_line(&["reload"]);
-    send(&mut publisher, 60..100);
-    let mut player = play(first.port(), "sent");
-    numbers_until(&mut player, 99);
-    drop(publisher);
-    server.wait_for_line(&["client disconnect peer"]);
-    let mut publisher = publish(server.port(), "sent");
-    send(&mut publisher, 0..60);
-    assert_eq!(numbers_until(&mut play(second.port(), "sent"), 59).last(), Some(&59));
+    server.wait_for_line(&["reload success"]);
+    second.wait_for_line(&["client disconnect peer"]);
+    let mut player = play(third.port(), "sent");
+    third.wait_for_line(&["start publish"]);
+    send(&mut publisher, 60..120);
+    let numbers = numbers_until(&mut player, 119);
+    assert!(
+        numbers.contains(&100) && numbers.last() == Some(&119),
+        "from the next keyframe on: {numbers:?}"
+    );
+    let kept = numbers_until(&mut stays, 119);
+    assert_eq!(
+        (kept.first(), kept.len()),
+        (Some(&60), 60),
+        "the one that stays misses nothing"
+    );
+    assert_eq!(first.log().matches("start publish").count(), 1);
 }
 
 #[cfg(feature = "tls")]

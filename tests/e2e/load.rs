@@ -2,6 +2,8 @@
 //!
 //! The figures that it prints (`cargo nextest run --test e2e load --success-output final`) are those of docs/testing.md.
 
+mod reloads;
+
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;

@@ -214,16 +214,6 @@ fn sigterm_is_graceful_when_forced() {
 }
 
 #[test]
-fn sigusr2_is_not_caught() {
-    use std::os::unix::process::ExitStatusExt;
-    let own = Own::new("", &[]);
-    let mut server = own.start();
-    own.wait_until_it_listens();
-    server.signal(Signal::SIGUSR2);
-    assert_eq!(server.wait(3).status.signal(), Some(Signal::SIGUSR2 as i32));
-}
-
-#[test]
 fn sigusr1_reopens_the_log_file() {
     let own = Own::new(
         "",

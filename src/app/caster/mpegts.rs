@@ -32,7 +32,11 @@ const REST: Duration = Duration::from_secs(3);
 /// # Errors
 /// [`ErrorCode::SocketBind`].
 pub fn open(server: &Rc<Server>, caster: &Rc<Caster>, address: SocketAddr) -> Result<JoinHandle<()>> {
-    let socket = UdpSocket::bind(address, BindOptions::default()).io_wrap(ErrorCode::SocketBind, || {
+    let options = BindOptions {
+        handed_over: true,
+        ..BindOptions::default()
+    };
+    let socket = UdpSocket::bind(address, options).io_wrap(ErrorCode::SocketBind, || {
         format!("caster mpegts_over_udp listen at udp://{address}")
     })?;
     if address.ip().is_multicast() {
@@ -71,7 +75,11 @@ fn join(socket: &UdpSocket, group: IpAddr, interface: &str) -> Result<()> {
             socket.join_multicast_v6(group, interface.parse().map_err(|_| illegal())?)
         }
     };
-    joined.io_wrap(ErrorCode::SocketBind, || format!("join multicast group {group}"))
+    match joined {
+        // The socket is inherited, and joined before.
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Ok(()),
+        joined => joined.io_wrap(ErrorCode::SocketBind, || format!("join multicast group {group}")),
+    }
 }
 
 /// What comes to a port.

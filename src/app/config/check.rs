@@ -11,7 +11,9 @@ use super::scope::{Given, Scope};
 use super::section;
 use super::section::ingest::Ingest;
 use super::section::log::is_to_file;
+use super::section::process::read_workers;
 use super::syntax::{self, Directive, Tree, Word};
+use crate::core::limits::WORKERS;
 
 /// File descriptors that the server needs beside those of its clients.
 const SPARE_FILES: u64 = 128;
@@ -41,7 +43,7 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn run(&self) -> Result<(), Fault> {
         /// The blocks whose names are checked before any value; those of casters and vhosts are checked later.
-        const EARLY: [&str; 9] = [
+        const EARLY: [&str; 10] = [
             "http_api",
             "http_server",
             "rtmps",
@@ -51,6 +53,7 @@ impl Checker<'_> {
             "rtc_server",
             "exporter",
             "limits",
+            "registry",
         ];
         if self.tree.root.is_empty() {
             return Err(Fault::at(&self.tree.place, "the configuration is empty"));
@@ -66,6 +69,7 @@ impl Checker<'_> {
         self.log()?;
         self.names_in(&["stream_caster"])?;
         section::caster::check(&self.root)?;
+        section::registry::check(&self.root)?;
         self.names_in(&["vhost"])?;
         for check in [
             Self::one_remux,
@@ -302,6 +306,14 @@ impl Checker<'_> {
         if self.root.flag("asprocess") && self.root.flag("daemon") {
             let message = "asprocess needs daemon off: a daemon has no parent to follow".to_owned();
             return Err(self.at_given(self.root.given("asprocess"), message));
+        }
+        let workers = self.root.given("workers");
+        if let Some(given) = workers.filter(|given| read_workers(&given.text).is_none()) {
+            let message = format!(
+                "illegal workers \"{}\": neither auto nor a number from 1 to {WORKERS}",
+                given.text
+            );
+            return Err(self.at_given(Some(given), message));
         }
         let connections = self.root.integer("max_connections");
         let given = self.root.given("max_connections");

@@ -23,8 +23,8 @@ pub struct Row {
     pub default: &'static str,
     /// Which environment variables override it.
     pub env: Variables,
-    /// Whether a reload changes it without a restart.
-    pub reload: bool,
+    /// What a reload does with a change of it.
+    pub reload: Reload,
     /// What became of it.
     pub status: Status,
     /// The major versions of SRS that knew it: `3+`, `1-2`; `-` for what SRS does not have.
@@ -104,6 +104,28 @@ impl Kind {
     /// Whether a duration may have a fraction.
     pub fn is_fractional(self) -> bool {
         matches!(self, Kind::FractionalSeconds | Kind::FractionalMillis)
+    }
+}
+
+/// What a reload does with a changed directive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reload {
+    /// It holds at once, for what runs too.
+    Now,
+    /// It holds for what begins afterwards: connections, publications, child processes.
+    Next,
+    /// Nothing: it needs a restart.
+    Restart,
+}
+
+impl Reload {
+    /// The word for users.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reload::Now => "now",
+            Reload::Next => "next",
+            Reload::Restart => "restart",
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use super::env::Env;
 use super::nearest::nearest;
 use super::place::Place;
 use super::scope::default_text;
+use super::section::cluster::Protocol;
 use super::section::log::{level_v1, level_v2};
 use super::section::play::TimeJitter;
 use super::section::security::Rule;
@@ -337,6 +338,7 @@ fn odd_duration(row: &Row, text: &str) -> Option<String> {
 fn odd_word(row: &Row, text: &str) -> Option<String> {
     let (fits, wanted, taken) = match row.path {
         "vhost.play.time_jitter" => (TimeJitter::parse(text).is_some(), "full, zero or off", "off"),
+        "vhost.cluster.protocol" => (Protocol::parse(text).is_some(), "rtmp, flv or flvs", "rtmp"),
         "srs_log_level" => (
             level_v1(text).is_some() || text == "off",
             "verbose, info, trace, warn or error",

@@ -6,6 +6,7 @@
 
 mod check;
 pub mod diagnostic;
+pub mod difference;
 pub mod directive;
 pub mod endpoint;
 pub mod env;
@@ -27,7 +28,7 @@ mod transform;
 mod value;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -50,6 +51,7 @@ use self::section::limits::Limits;
 use self::section::listen::KeyFiles;
 use self::section::log::Log;
 use self::section::process::Process;
+use self::section::registry::Registry;
 use self::section::rtmps::{self, Rtmps};
 use self::section::stats::Stats;
 use self::section::vhost::{DEFAULT_VHOST, Vhost, read_chunk_size};
@@ -90,6 +92,8 @@ pub struct Config {
     pub trusted_proxies: Vec<Network>,
     /// What one address may ask of the server.
     pub limits: Limits,
+    /// Which origin has which stream, for all servers of a cluster.
+    pub registry: Registry,
     /// RTMP behind TLS.
     pub rtmps: Rtmps,
     /// `tls_verify`: whether servers that we call over TLS must show a certificate that the system trusts.
@@ -115,6 +119,12 @@ impl Config {
         self.vhosts.get(*index).filter(|vhost| vhost.enabled).cloned()
     }
 
+    /// The vhost of exactly this name; `None` when there is none or it is disabled.
+    pub fn vhost_named(&self, name: &str) -> Option<Rc<Vhost>> {
+        let index = self.by_name.get(name)?;
+        self.vhosts.get(*index).filter(|vhost| vhost.enabled).cloned()
+    }
+
     /// Whether a peer is a proxy whose word for a client's address is taken.
     pub fn trusts(&self, peer: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|network| network.contains(peer))
@@ -123,6 +133,29 @@ impl Config {
     /// All vhosts in the order of the file, disabled ones too; of two with one name the first.
     pub fn vhosts(&self) -> &[Rc<Vhost>] {
         &self.vhosts
+    }
+
+    /// Where RTMP and HTTP clients are awaited, over TLS too.
+    ///
+    /// # Errors
+    /// [`crate::kernel::error_code::ErrorCode::SocketBind`] for what is no address.
+    pub fn tcp_addresses(&self) -> crate::kernel::error::Result<Vec<SocketAddr>> {
+        let (media, api) = (&self.http_server, &self.http_api);
+        let servers = [
+            (media.enabled, &media.listen),
+            (media.enabled && media.https.enabled, &media.https.listen),
+            (api.enabled, &api.listen),
+            (api.enabled && api.https.enabled, &api.https.listen),
+            (self.rtmps.enabled, &self.rtmps.listen),
+        ];
+        let mut all = Vec::new();
+        for endpoint in &self.listen {
+            all.push(endpoint.socket_addr()?);
+        }
+        for (_, listen) in servers.into_iter().filter(|(runs, _)| *runs) {
+            all.extend(listen.addresses()?);
+        }
+        Ok(all)
     }
 
     /// The certificates of all servers that run behind TLS.
@@ -176,6 +209,7 @@ impl Config {
             limits: Limits::read(&root.section("limits")),
             http_api: HttpApi::read(&root.section("http_api"), &http_server),
             http_server,
+            registry: Registry::read(&root.section("registry")),
             rtmps: rtmps::read(&root.section("rtmps")),
             tls_verify: root.flag("tls_verify"),
             vhosts,

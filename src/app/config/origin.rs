@@ -3,9 +3,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::difference::{self, Change};
+use super::env::Env;
 use super::host::Host;
 use super::load::{LoadOptions, Loaded, read_file};
 use super::report::{self, Report};
+use super::syntax::{ReadFile, Tree};
+use crate::core::offload::{Class, offload};
 use crate::kernel::error::Result;
 
 /// The command line's part of [`LoadOptions`], and the folder that it was given in.
@@ -53,24 +57,52 @@ impl Origin {
         self.with_options(super::Config::load)
     }
 
+    /// The same while the server runs: files are read off the thread. Yields.
+    ///
+    /// # Errors
+    /// As [`super::Config::load`].
+    pub fn load_again(&self) -> Result<Loaded> {
+        let folder = &self.folder;
+        let read = |path: &Path| {
+            let path = folder.join(path);
+            let read = offload(Class::Disk, move || read_file(&path));
+            read.map_err(|unfinished| io::Error::other(unfinished.to_string()))?
+        };
+        self.with_reader(&read, super::Config::load)
+    }
+
+    /// What two trees of it say differently, as the process's environment lets them.
+    pub fn difference(&self, old: &Tree, new: &Tree) -> Vec<Change> {
+        let is_env_only = self.with_options(|options| options.is_env_only());
+        difference::difference(old, new, Env::new(&variable, is_env_only))
+    }
+
     /// Tests the configuration as `-t` does.
     pub fn test(&self) -> Report {
         self.with_options(report::test)
     }
 
     fn with_options<T>(&self, act: impl FnOnce(&LoadOptions<'_>) -> T) -> T {
+        self.with_reader(&|path| self.read(path), act)
+    }
+
+    fn with_reader<T>(&self, read_file: ReadFile<'_>, act: impl FnOnce(&LoadOptions<'_>) -> T) -> T {
         act(&LoadOptions {
             path: self.path.clone(),
             env_only: self.env_only,
-            env: &|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()),
+            env: &variable,
             host: Host::detect(),
-            read_file: &|path| self.read(path),
+            read_file,
         })
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         read_file(&self.folder.join(path))
     }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]

@@ -42,6 +42,16 @@ impl DashStreams {
         Ok(Some(Box::new(DashRecorder::new(stream, &self.shelf)?)))
     }
 
+    /// Whether a stream is written now.
+    pub fn is_live(&self, key: &str) -> bool {
+        self.streams.is_live(key)
+    }
+
+    /// Leaves a stream and its files to another worker.
+    pub fn give_away(&self, key: &str) {
+        drop(self.streams.take(key));
+    }
+
     /// Whether a stream has a manifest that players can fetch.
     pub fn has_manifest(&self, url: &StreamUrl) -> bool {
         self.streams.get(url).is_some_and(|stream| stream.has_manifest())

@@ -18,8 +18,8 @@ use std::time::Duration;
 use self::paths::Paths;
 use self::recorder::DvrRecorder;
 pub use self::recorder::Progress;
-use super::recording::{self, Beginning, Publisher};
-use crate::app::source::Stop;
+use super::config::section::vhost::Vhost;
+use super::recording::{self, Beginning, Publisher, Recorder, Running};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::error_code::ErrorCode;
 
@@ -43,7 +43,7 @@ struct Live {
 struct Recording {
     progress: Rc<Progress>,
     /// `None` until it has begun.
-    stop: Option<Rc<Stop>>,
+    running: Option<Rc<Running>>,
 }
 
 /// A publication that can be recorded until this is dropped.
@@ -75,11 +75,62 @@ impl DvrStreams {
             recording: None,
         };
         self.live.borrow_mut().insert(enrolled.url.clone(), live);
-        let settings = &publisher.vhost.dvr;
-        if settings.enabled && settings.apply.applies_to(&url.app, &url.stream) {
+        if wants(publisher) {
             self.record(&enrolled.url, Beginning::First)?;
         }
         Ok(enrolled)
+    }
+
+    /// Makes the recording of a publication what its new settings ask for, in place of the `old` ones: it begins at the next
+    /// keyframe, ends, or goes on in another file from the next keyframe on. One that the API has ordered goes on too while
+    /// DVR is enabled. Failures are told in the log. Yields.
+    pub fn apply(&self, old: &Vhost, publisher: &Publisher) {
+        let url = publisher.subject.url.stream_url();
+        let recording = match self.live.borrow_mut().get_mut(&url) {
+            Some(live) if live.publisher.id == publisher.id => {
+                live.publisher = publisher.clone();
+                live.recording.clone()
+            }
+            _ => return,
+        };
+        let (old, new) = (&old.dvr, &publisher.vhost.dvr);
+        if old == new {
+            return;
+        }
+        let running = recording
+            .filter(|recording| recording.progress.runs.get())
+            .and_then(|recording| recording.running);
+        let names = &publisher.subject.url;
+        let was_wanted = old.apply.applies_to(&names.app, &names.stream);
+        let applied = match running {
+            Some(running) if !new.enabled || (was_wanted && !wants(publisher)) => {
+                running.stop();
+                Ok(())
+            }
+            Some(running) => {
+                self.replace(&url, publisher, &running);
+                Ok(())
+            }
+            None if wants(publisher) => self.record(&url, Beginning::Keyframe),
+            None => Ok(()),
+        };
+        if let Err(error) = applied {
+            log::error!("{}", error.summary());
+        }
+    }
+
+    fn replace(&self, url: &str, publisher: &Publisher, running: &Running) {
+        let (live, paths) = (self.live.clone(), self.paths.clone());
+        let (url, publisher) = (url.to_owned(), publisher.clone());
+        running.replace(move || {
+            let recorder = DvrRecorder::new(&publisher, &paths, Beginning::Late, is_utc(&publisher))?;
+            let mut live = live.borrow_mut();
+            let live = live.get_mut(&url).filter(|live| live.publisher.id == publisher.id);
+            if let Some(recording) = live.and_then(|live| live.recording.as_mut()) {
+                recording.progress = recorder.progress();
+            }
+            Ok(Some(Box::new(recorder) as Box<dyn Recorder>))
+        });
     }
 
     /// How the recording of a published stream goes, or went last; `None` when nobody publishes it. Of the rest `None` when
@@ -110,13 +161,13 @@ impl DvrStreams {
             .filter(|recording| recording.progress.runs.get());
         let Some(Recording {
             progress,
-            stop: Some(stop),
+            running: Some(running),
         }) = recording
         else {
             let text = format!("dvr: stream {url} is not being recorded");
             return Err(Error::new(ErrorCode::DvrRequest, text));
         };
-        stop.stop();
+        running.stop();
         if !progress.wait_ended(CLOSE_LIMIT) {
             log::warn!("dvr: stream {url} is still being written after {CLOSE_LIMIT:?}, the disk is slow");
         }
@@ -135,13 +186,13 @@ impl DvrStreams {
         };
         set(Some(Recording {
             progress: progress.clone(),
-            stop: None,
+            running: None,
         }));
         let started = recording::start(&publisher, Box::new(recorder), beginning);
-        let stop = started.inspect_err(|_| set(None))?;
+        let running = started.inspect_err(|_| set(None))?;
         set(Some(Recording {
             progress,
-            stop: stop.map(Rc::new),
+            running: running.map(Rc::new),
         }));
         Ok(())
     }
@@ -160,13 +211,20 @@ impl DvrStreams {
             let text = format!("dvr: stream {url} is being recorded");
             return Err(Error::new(ErrorCode::DvrRequest, text));
         }
-        let utc = publisher
-            .server
-            .upgrade()
-            .is_some_and(|server| server.config().process.utc_time);
-        let recorder = DvrRecorder::new(publisher, &self.paths, beginning, utc)?;
+        let recorder = DvrRecorder::new(publisher, &self.paths, beginning, is_utc(publisher))?;
         Ok((publisher.clone(), recorder))
     }
+}
+
+/// Whether the settings ask for a recording of the whole publication.
+fn wants(publisher: &Publisher) -> bool {
+    let (settings, url) = (&publisher.vhost.dvr, &publisher.subject.url);
+    settings.enabled && settings.apply.applies_to(&url.app, &url.stream)
+}
+
+fn is_utc(publisher: &Publisher) -> bool {
+    let server = publisher.server.upgrade();
+    server.is_some_and(|server| server.config().process.utc_time)
 }
 
 fn not_published(url: &str) -> Error {

@@ -86,7 +86,7 @@ impl DvrRecorder {
             caller: None,
             headers: Headers::default(),
             file: None,
-            awaits_keyframe: beginning == Beginning::Late,
+            awaits_keyframe: beginning != Beginning::First,
             progress: Progress::new(),
         })
     }

@@ -35,7 +35,7 @@ struct Origin {
 /// # Errors
 /// [`ErrorCode::OriginClusterRedirect`] when none has it; [`ErrorCode::OriginClusterDiscover`] when the last one cannot be
 /// asked.
-pub fn find(server: &Rc<Server>, vhost: &Vhost, url: &StreamUrl) -> Result<Redirect> {
+pub(super) fn find(server: &Rc<Server>, vhost: &Vhost, url: &StreamUrl) -> Result<Redirect> {
     let coworkers = &vhost.cluster.coworkers;
     for (number, coworker) in coworkers.iter().enumerate() {
         match ask(server, vhost, url, coworker) {
@@ -78,7 +78,12 @@ fn ask(server: &Rc<Server>, vhost: &Vhost, url: &StreamUrl, coworker: &str) -> R
 }
 
 fn redirect(url: &StreamUrl, origin: &Origin) -> Redirect {
-    let whole = url.relay_url(&origin.ip, origin.port);
+    redirect_to(url, &origin.ip, origin.port)
+}
+
+/// Tells a client of a stream where else it is.
+pub(super) fn redirect_to(url: &StreamUrl, host: &str, port: u16) -> Redirect {
+    let whole = url.relay_url(host, port);
     let tc_url = whole.rsplit_once('/').map_or("", |(tc_url, _)| tc_url);
     let vhost = whole.split_once("vhost=").map(|(_, vhost)| vhost.split('&').next());
     Redirect {

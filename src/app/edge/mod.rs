@@ -4,9 +4,12 @@
 //! A stream is played from an origin once, however many play it here, and only while somebody does. What is published here
 //! goes to an origin, each publisher over a connection of its own, and comes back to those who play it.
 
-pub mod coworkers;
+pub mod cluster;
+mod coworkers;
+mod flv;
 mod origin;
 mod pull;
+pub mod registry;
 mod traverse;
 pub mod upstream;
 
@@ -17,8 +20,10 @@ use std::time::Duration;
 
 use self::origin::Origins;
 use self::pull::Pull;
+use self::registry::Registry;
 pub use self::traverse::traverse;
 use self::upstream::Upstreams;
+use super::config::section::cluster::Protocol;
 use super::config::section::vhost::Vhost;
 use super::pithy::Turn;
 use super::rtmp::dialogue::Approach;
@@ -29,6 +34,7 @@ use crate::core::clock::Moment;
 use crate::core::coroutine;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::error_code::ErrorCode;
+use crate::kernel::frame::Frame;
 use crate::protocol::rtmp::url::StreamUrl;
 
 /// How long an origin may take for each step of a publish, before the next one is tried.
@@ -43,37 +49,79 @@ const LINGER: Duration = Duration::from_secs(1);
 pub struct Edges {
     pulls: RefCell<HashMap<String, Rc<Pull>>>,
     pushed: RefCell<HashSet<String>>,
+    /// Which origin has which stream, if there is a registry.
+    pub registry: Registry,
+    /// What has come of it all so far.
+    pub tally: Tally,
     /// Counts the choices of origins: each begins with the next one.
     choices: Cell<usize>,
     /// Whose turn it is to print.
     turn: Turn,
 }
 
+/// Figures since the start.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Connections that played from an origin.
+    pub pulls: Cell<u64>,
+    /// Attempts and connections to play that failed.
+    pub pull_failures: Cell<u64>,
+    /// Bytes from origins.
+    pub pull_bytes: Cell<u64>,
+    /// Connections that published at an origin.
+    pub pushes: Cell<u64>,
+    /// Publishers that no origin took, or that one dropped.
+    pub push_failures: Cell<u64>,
+    /// Bytes to origins.
+    pub push_bytes: Cell<u64>,
+}
+
+fn add(figure: &Cell<u64>, count: u64) {
+    figure.set(figure.get().wrapping_add(count));
+}
+
 impl Edges {
-    /// Plays a stream from an origin, if its vhost is an edge, as long as it has players here. To be called right before
-    /// one joins.
-    pub fn watch(&self, server: &Rc<Server>, vhost: &Rc<Vhost>, url: &StreamUrl, source: &Rc<Source>) {
-        self.watch_for(server, vhost, url, source, LINGER);
+    /// How many streams are played from elsewhere.
+    pub fn pull_count(&self) -> usize {
+        self.pulls.borrow().len()
     }
 
-    /// The same for players that ask for files now and then, at least once in `pause`; gives whether the vhost is an edge
-    /// and what tells of the stream's progress.
+    /// How many streams are published at origins.
+    pub fn push_count(&self) -> usize {
+        self.pushed.borrow().len()
+    }
+
+    /// Plays a stream from an origin, if its vhost is an edge, as long as it has players here. To be called right before
+    /// one joins, who plays by `client`.
+    pub fn watch(
+        &self,
+        server: &Rc<Server>,
+        vhost: &Rc<Vhost>,
+        url: &StreamUrl,
+        source: &Rc<Source>,
+        client: Protocol,
+    ) {
+        self.watch_for(server, vhost, url, source, client, LINGER);
+    }
+
+    /// The same for players that ask for files now and then, at least once in `pause`; gives what tells of the stream's
+    /// progress, unless the vhost is no edge.
     pub fn watch_for(
         &self,
         server: &Rc<Server>,
         vhost: &Rc<Vhost>,
         url: &StreamUrl,
         source: &Rc<Source>,
+        client: Protocol,
         pause: Duration,
     ) -> Option<Rc<Pull>> {
         if !vhost.cluster.is_remote {
             return None;
         }
         let origins = || -> Box<dyn Upstreams> {
-            Box::new(Origins {
-                cluster: vhost.cluster.clone(),
-                url: url.clone(),
-            })
+            let protocol = vhost.cluster.pull_protocol(client);
+            let has_registry = server.config().registry.enabled;
+            Box::new(Origins::new(vhost.cluster.clone(), url.clone(), protocol, has_registry))
         };
         Some(self.play_from(server, vhost, url, source, Moment::after(pause), origins))
     }
@@ -132,8 +180,14 @@ impl Edges {
                 tells_who: vhost.cluster.debug_srs_upnode,
             },
         };
-        let pusher = origin::first(&self.choices, &vhost.cluster, url, |url| Pusher::open(url, options))?;
-        Ok(Proxied { pusher, _claim: claim })
+        let pusher = origin::first(&self.choices, &vhost.cluster, url, |url| Pusher::open(url, options))
+            .inspect_err(|_| add(&self.tally.push_failures, 1))?;
+        add(&self.tally.pushes, 1);
+        Ok(Proxied {
+            pusher,
+            claim,
+            counted: 0,
+        })
     }
 }
 
@@ -153,9 +207,30 @@ impl Drop for Running {
 
 /// A stream that is published at an origin.
 pub struct Proxied {
-    /// The connection there.
-    pub pusher: Pusher,
-    _claim: Claim,
+    pusher: Pusher,
+    claim: Claim,
+    /// Its bytes that are counted already.
+    counted: u64,
+}
+
+impl Proxied {
+    /// Where it is published, for logs.
+    pub fn place(&self) -> &str {
+        self.pusher.place()
+    }
+
+    /// Hands a message on. Yields.
+    ///
+    /// # Errors
+    /// Those of [`Pusher::push`].
+    pub fn push(&mut self, frame: Frame) -> Result<()> {
+        let tally = &self.claim.server.edges.tally;
+        let pushed = self.pusher.push(&[frame]);
+        let sent = self.pusher.stream().sent_bytes();
+        add(&tally.push_bytes, sent.saturating_sub(self.counted));
+        self.counted = sent;
+        pushed.inspect_err(|_| add(&tally.push_failures, 1))
+    }
 }
 
 /// The right to publish a stream from here.

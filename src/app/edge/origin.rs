@@ -1,20 +1,30 @@
 //! Which origin a stream is asked for, and by which name.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::flv::FlvPuller;
+use super::registry::Record;
 use super::upstream::{Upstream, Upstreams};
-use crate::app::config::section::cluster::Cluster;
+use crate::app::config::section::cluster::{Cluster, Protocol};
+use crate::app::config::section::vhost::DEFAULT_VHOST;
 use crate::app::rtmp::dialogue::Approach;
 use crate::app::rtmp::pull::Puller;
 use crate::app::server::Server;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::error_code::ErrorCode;
+use crate::protocol::http::percent;
 use crate::protocol::rtmp::url::{RTMP_PORT, StreamUrl};
 
 /// How long an origin that is played from may take to connect, for the dialogue, and be silent.
 const STEP: Duration = Duration::from_secs(5);
+/// The ports that URLs of HTTP leave out.
+const HTTP_PORT: u16 = 80;
+const HTTPS_PORT: u16 = 443;
+/// How paths of FLV end.
+const FLV: &str = ".flv";
 
 /// The origins of a vhost, as those who may have one of its streams.
 pub struct Origins {
@@ -22,9 +32,62 @@ pub struct Origins {
     pub cluster: Rc<Cluster>,
     /// The stream, as the client here named it.
     pub url: StreamUrl,
+    /// How it is played there.
+    pub protocol: Protocol,
+    /// Whether the registry is asked before them.
+    has_registry: bool,
+    /// What the registry said that led nowhere: others are asked before it is believed again.
+    misled: RefCell<Option<Record>>,
 }
 
 impl Origins {
+    /// Those of a stream that is played by `protocol`.
+    pub fn new(cluster: Rc<Cluster>, url: StreamUrl, protocol: Protocol, has_registry: bool) -> Self {
+        Origins {
+            has_registry,
+            cluster,
+            url,
+            protocol,
+            misled: RefCell::default(),
+        }
+    }
+
+    /// Plays from where the registry says that the stream is; `None` when it knows of nothing.
+    fn open_registered(&self, server: &Rc<Server>) -> Result<Option<Box<dyn Upstream>>> {
+        let Some(record) = server.edges.registry.find(server, &self.keys())? else {
+            return Ok(None);
+        };
+        if self.misled.take().is_some_and(|misled| misled == record) && !self.cluster.origins.is_empty() {
+            return Ok(None);
+        }
+        let Some(origin) = record.origin(self.protocol) else {
+            return Ok(None);
+        };
+        let url = url_at(origin, &self.cluster, &self.url, self.protocol)?;
+        let opened = self.open_at(server, &url);
+        if opened.is_err() {
+            self.misled.replace(Some(record));
+        }
+        opened.map(Some)
+    }
+
+    /// What origins may have registered the stream as: under the vhost that is asked for, or the default one.
+    fn keys(&self) -> Vec<String> {
+        let mut url = self.url.clone();
+        url.vhost = self.cluster.vhost.replace("[vhost]", &url.vhost);
+        if url.vhost == DEFAULT_VHOST && url.host.parse::<IpAddr>().is_err() {
+            url.vhost.clone_from(&url.host);
+        }
+        let asked = url.stream_url();
+        DEFAULT_VHOST.clone_into(&mut url.vhost);
+        let default = url.stream_url();
+        if asked == default {
+            vec![asked]
+        } else {
+            vec![asked, default]
+        }
+    }
+
     fn open_at(&self, server: &Server, url: &str) -> Result<Box<dyn Upstream>> {
         let approach = Approach {
             trust: &server.trust,
@@ -33,17 +96,27 @@ impl Origins {
             client: None,
             tells_who: self.cluster.debug_srs_upnode,
         };
-        Ok(Box::new(Puller::open(url, approach)?))
+        match self.protocol {
+            Protocol::Rtmp => Ok(Box::new(Puller::open(url, approach)?)),
+            Protocol::Flv | Protocol::Flvs => Ok(Box::new(FlvPuller::open(&server.trust, url, STEP)?)),
+        }
     }
 }
 
 impl Upstreams for Origins {
     fn len(&self) -> usize {
-        self.cluster.origins.len()
+        self.cluster.origins.len() + usize::from(self.has_registry)
     }
 
     fn open(&self, server: &Rc<Server>) -> Result<Box<dyn Upstream>> {
-        let url = next(&server.edges.choices, &self.cluster, &self.url)?;
+        match self.open_registered(server) {
+            Ok(Some(upstream)) => return Ok(upstream),
+            Ok(None) => {}
+            Err(error) if self.cluster.origins.is_empty() => return Err(error),
+            Err(error) => log::warn!("edge: the next origin is tried, {}", error.summary()),
+        }
+        let origin = choose(&server.edges.choices, &self.cluster, &self.url)?;
+        let url = url_at(origin, &self.cluster, &self.url, self.protocol)?;
         self.open_at(server, &url)
     }
 
@@ -52,17 +125,25 @@ impl Upstreams for Origins {
     }
 }
 
-/// The stream's URL at the origin whose turn it is.
+/// The stream's URL over RTMP at the origin whose turn it is.
 ///
 /// # Errors
 /// [`ErrorCode::EdgeProxyPull`] without origins, [`ErrorCode::EdgePort`] for one with a port that is none.
-pub fn next(choices: &Cell<usize>, cluster: &Cluster, url: &StreamUrl) -> Result<String> {
+fn next(choices: &Cell<usize>, cluster: &Cluster, url: &StreamUrl) -> Result<String> {
+    url_at(choose(choices, cluster, url)?, cluster, url, Protocol::Rtmp)
+}
+
+/// The origin whose turn it is.
+fn choose<'a>(choices: &Cell<usize>, cluster: &'a Cluster, url: &StreamUrl) -> Result<&'a str> {
     let choice = choices.replace(choices.get().wrapping_add(1));
-    let Some(origin) = cluster.origins.get(choice % cluster.origins.len().max(1)) else {
-        let text = format!("vhost {} is an edge without cluster.origin", url.vhost);
-        return Err(Error::new(ErrorCode::EdgeProxyPull, text));
-    };
-    url_at(origin, cluster, url)
+    cluster
+        .origins
+        .get(choice % cluster.origins.len().max(1))
+        .map(String::as_str)
+        .ok_or_else(|| {
+            let text = format!("vhost {} is an edge without cluster.origin", url.vhost);
+            Error::new(ErrorCode::EdgeProxyPull, text)
+        })
 }
 
 /// What the first origin gives that gives something, beginning with the one whose turn it is. May yield.
@@ -85,21 +166,40 @@ pub fn first<T>(
     }
 }
 
-fn url_at(origin: &str, cluster: &Cluster, url: &StreamUrl) -> Result<String> {
-    let (host, port) = split(origin)?;
+/// The stream's URL at an origin, `host[:port]`.
+fn url_at(origin: &str, cluster: &Cluster, url: &StreamUrl, protocol: Protocol) -> Result<String> {
     let mut url = url.clone();
     url.vhost = cluster.vhost.replace("[vhost]", &url.vhost);
-    Ok(url.relay_url(host, port))
+    let flv = |schema: &str, port: u16| {
+        let (host, port) = split(origin, port)?;
+        Ok(as_flv(schema, &url.relay_url(host, port)))
+    };
+    match protocol {
+        Protocol::Rtmp => split(origin, RTMP_PORT).map(|(host, port)| url.relay_url(host, port)),
+        Protocol::Flv => flv("http", HTTP_PORT),
+        Protocol::Flvs => flv("https", HTTPS_PORT),
+    }
+}
+
+/// The same stream over HTTP: the mount of SRS, `/app/stream.flv`.
+fn as_flv(schema: &str, url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let end = rest.find(['?', '#']).unwrap_or(rest.len());
+    let (place, query) = rest.split_at(end);
+    let (server, path) = place.split_at(place.find('/').unwrap_or(place.len()));
+    let path = percent::encode_path(path);
+    let suffix = if path.ends_with(FLV) { "" } else { FLV };
+    format!("{schema}://{server}{path}{suffix}{query}")
 }
 
 /// Host and port of `host[:port]`, where a host of IPv6 is in brackets if a port follows.
-fn split(origin: &str) -> Result<(&str, u16)> {
+pub(super) fn split(origin: &str, default: u16) -> Result<(&str, u16)> {
     let (host, port) = match origin.rsplit_once(':') {
         Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, Some(port)),
         _ => (origin, None),
     };
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    let number = port.map_or(Some(RTMP_PORT), |port| port.parse().ok().filter(|port| *port > 0));
+    let number = port.map_or(Some(default), |port| port.parse().ok().filter(|port| *port > 0));
     match number {
         Some(port) => Ok((host, port)),
         None => Err(Error::new(
@@ -122,6 +222,8 @@ mod tests {
             debug_srs_upnode: true,
             origin_cluster: false,
             coworkers: Vec::new(),
+            protocol: Protocol::Rtmp,
+            follow_client: false,
         }
     }
 
@@ -141,6 +243,25 @@ mod tests {
         let there = |vhost: &str| next(&Cell::new(0), &cluster(&["a"], vhost), &url).unwrap();
         assert_eq!(there("origin.v.com"), "rtmp://a:1935/live/s?vhost=origin.v.com");
         assert_eq!(there("pull.[vhost]"), "rtmp://a:1935/live/s?vhost=pull.v.com");
+    }
+
+    #[test]
+    fn streams_have_urls_over_http_too() {
+        let cluster = cluster(&["a"], "[vhost]");
+        let at = |origin: &str, stream: &str, protocol| {
+            let url = StreamUrl::parse("rtmp://v.com/live", stream).unwrap();
+            url_at(origin, &cluster, &url, protocol).unwrap()
+        };
+        assert_eq!(at("a", "s", Protocol::Flv), "http://a:80/live/s.flv?vhost=v.com");
+        assert_eq!(
+            at("[::1]:8443", "s?k=v", Protocol::Flvs),
+            "https://[::1]:8443/live/s.flv?k=v&vhost=v.com"
+        );
+        assert_eq!(
+            at("::1", "s", Protocol::Flvs),
+            "https://[::1]:443/live/s.flv?vhost=v.com"
+        );
+        assert_eq!(as_flv("http", "rtmp://a:1/live/a b.flv"), "http://a:1/live/a%20b.flv");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
+use super::add;
 use super::upstream::{Pulled, Upstreams};
 use crate::app::companions::{self, Companions};
 use crate::app::config::section::vhost::Vhost;
@@ -95,7 +96,10 @@ impl Pull {
                     log::info!("edge: the stream {} has ended at its origin", self.url.stream_url());
                     feed.end();
                 }
-                Err(error) => log::warn!("edge: {}", error.summary()),
+                Err(error) => {
+                    add(&server.edges.tally.pull_failures, 1);
+                    log::warn!("edge: {}", error.summary());
+                }
             }
             // One that has played is no failure: the next origin is asked at once.
             failures = if feed.last_media > had { 1 } else { failures + 1 };
@@ -114,18 +118,23 @@ impl Pull {
         let mut upstream = self.upstreams.open(server)?;
         log::info!("edge: {} is played from {}", self.url.stream_url(), upstream.place());
         let (mut frames, mut progress, mut redirects) = (Vec::new(), Progress::new(), REDIRECTS);
-        let interval = server.config().pithy_print;
+        let (interval, tally, mut counted) = (server.config().pithy_print, &server.edges.tally, 0);
+        add(&tally.pulls, 1);
         while self.is_wanted() && !server.is_quitting() {
             let pulled = upstream.take(&mut frames, Moment::after(LOOK))?;
             if !frames.is_empty() {
                 self.hand_over(server, feed, &mut frames)?;
             }
+            let received = upstream.carrier().received_bytes();
+            add(&tally.pull_bytes, received.saturating_sub(counted));
+            counted = received;
             match pulled {
                 Pulled::Live => {}
                 Pulled::Ended => return Ok(()),
                 Pulled::Elsewhere(url) if redirects > 0 => {
                     redirects -= 1;
                     upstream = self.upstreams.follow(server, &url)?;
+                    counted = 0;
                     log::info!(
                         "edge: the origin sends {} to {}",
                         self.url.stream_url(),

@@ -1,7 +1,7 @@
 //! Which metrics there are: those of SRS in its order, then ours.
 
-use super::Settings;
 use super::text::{Kind, Page};
+use super::{Settings, cluster};
 use crate::app::access::crowd::Refused;
 use crate::app::cli::{SIGNATURE, VERSION};
 use crate::app::monitor;
@@ -16,6 +16,7 @@ pub fn write(server: &Server, settings: &Settings) -> Vec<u8> {
     who(&mut page, server, settings);
     load(&mut page, server);
     own(&mut page, server);
+    cluster::write(&mut page, server);
     page.into_bytes()
 }
 

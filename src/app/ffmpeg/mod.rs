@@ -34,6 +34,8 @@ const REPORT_LEAST: Duration = Duration::from_secs(1);
 /// All child processes of the server.
 pub struct Children {
     nursery: Rc<Nursery>,
+    /// Whether inputs are brought in by this process.
+    has_ingests: bool,
     ingests: RefCell<HashMap<String, Running>>,
     /// By number, so that a stream comes before those that are made of it.
     publications: Rc<RefCell<BTreeMap<u64, Publication>>>,
@@ -69,10 +71,11 @@ impl Drop for Attended {
 }
 
 impl Children {
-    /// None yet.
-    pub fn new(config: &Config) -> Self {
+    /// None yet; of the workers of a server the first brings inputs in.
+    pub fn new(config: &Config, has_ingests: bool) -> Self {
         Children {
             nursery: Nursery::new(config.ff_log.clone(), CHILD_PROCESSES),
+            has_ingests,
             ingests: RefCell::default(),
             publications: Rc::default(),
         }
@@ -100,6 +103,7 @@ impl Children {
         let mut publications = self.publications.borrow_mut();
         let number = publications.last_key_value().map_or(0, |(last, _)| last + 1);
         publications.insert(number, publication);
+        server.workers.tell_changes();
         Ok(Some(Attended {
             publications: self.publications.clone(),
             number,
@@ -116,7 +120,9 @@ impl Children {
                 .get(name)
                 .map_or_else(|| now.clone(), |known| known.opened.clone())
         });
-        self.reconcile(&mut ingests, wanted, &now);
+        if self.has_ingests {
+            self.reconcile(&mut ingests, wanted, &now);
+        }
         drop(ingests);
         let numbers: Vec<u64> = self.publications.borrow().keys().copied().collect();
         for number in numbers {
@@ -129,7 +135,7 @@ impl Children {
             return;
         };
         let publisher = &publication.publisher;
-        let plan = match config.vhost(&publisher.vhost.name) {
+        let plan = match config.vhost_named(&publisher.vhost.name) {
             Some(vhost) => self.plan(publisher, &vhost, config, &publication.opened),
             None => Ok(Plan::default()),
         };
@@ -150,11 +156,28 @@ impl Children {
             opened,
         };
         let mut plan = match &vhost.transcode {
-            Some(settings) => transcode::plan(settings, &stream, config, |stream| self.is_output(stream))?,
+            Some(settings) => {
+                let workers = |stream: &str| {
+                    let server = publisher.server.upgrade();
+                    server.is_some_and(|server| server.workers.is_output_elsewhere(stream))
+                };
+                transcode::plan(settings, &stream, config, |stream| {
+                    self.is_output(stream) || workers(stream)
+                })?
+            }
             None => Plan::default(),
         };
         plan.jobs.extend(exec::jobs(&vhost.exec, &publisher.subject, &stream)?);
         Ok(plan)
+    }
+
+    /// The streams that transcoders publish.
+    pub fn outputs(&self) -> Vec<String> {
+        let publications = self.publications.borrow();
+        publications
+            .values()
+            .flat_map(|publication| publication.outputs.clone())
+            .collect()
     }
 
     /// Whether a transcoder publishes this stream.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{End, Running};
 use crate::app::http::trust::Trust;
 use crate::app::pithy::Progress;
-use crate::app::recording::Publisher;
+use crate::app::recording::{Beginning, Publisher};
 use crate::app::rtmp::dialogue::Approach;
 use crate::app::rtmp::push::{PushOptions, Pusher};
 use crate::app::server::Server;
@@ -43,10 +43,11 @@ pub(super) struct Forwarder {
     members: [Member; 2],
     /// The one to this URL before, that of the publication before this one.
     before: Option<WaitGroup>,
+    beginning: Beginning,
 }
 
 impl Forwarder {
-    pub fn new(server: &Rc<Server>, publisher: &Publisher, url: String, end: &Rc<End>) -> Self {
+    pub fn new(server: &Rc<Server>, publisher: &Publisher, url: String, end: &Rc<End>, beginning: Beginning) -> Self {
         let running = server.forwards.0.clone();
         let here = WaitGroup::new();
         let members = [running.all.enter(), here.enter()];
@@ -61,6 +62,7 @@ impl Forwarder {
             latency: publisher.vhost.play.mw_latency,
             members,
             before,
+            beginning,
         }
     }
 
@@ -69,7 +71,11 @@ impl Forwarder {
             return self.leave();
         }
         let source = &self.publisher.source;
-        let mut first = Some(Follower::join(source, self.latency).timed_as_player());
+        let join = match self.beginning {
+            Beginning::First => Follower::join,
+            Beginning::Late | Beginning::Keyframe => Follower::join_late,
+        };
+        let mut first = Some(join(source, self.latency).timed_as_player());
         if let Some(before) = self.before.take() {
             // It must have left for us to be let in.
             before.wait_until(Moment::after(RETRY));
@@ -132,7 +138,9 @@ impl Forwarder {
             if coroutine::is_interrupted() {
                 return Err(Error::new(ErrorCode::StThreadInterrupt, "forward is interrupted"));
             }
-            if !follower.is_due() {
+            if self.end.is_early.get() {
+                break;
+            } else if !follower.is_due() {
                 pusher.obey()?;
             } else if let Some(missed) = follower.take(&mut frames) {
                 sent.count(frames.len(), missed, &pusher);

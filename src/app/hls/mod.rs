@@ -47,12 +47,28 @@ impl HlsStreams {
         let settings = publisher.vhost.hls.clone();
         let server = publisher.server.upgrade().filter(|_| settings.enabled)?;
         let url = &publisher.subject.url;
-        let make = || Stream::new(url.clone(), settings.clone(), self.shelf.clone());
+        let make = || {
+            let stream = Stream::new(url.clone(), settings.clone(), self.shelf.clone());
+            // Numbers go on where another worker has ended.
+            stream.give_back(server.workers.taken_number(&url.stream_url()));
+            stream
+        };
         let stream = self.streams.get_or_insert(url, make);
         stream.set_settings(settings);
         let config = server.config();
         let recorder = HlsRecorder::new(publisher, stream, config.process.utc_time, config.pithy_print);
         Some(Box::new(recorder))
+    }
+
+    /// Whether a stream is written now.
+    pub fn is_live(&self, key: &str) -> bool {
+        self.streams.is_live(key)
+    }
+
+    /// Leaves a stream and its files to another worker; gives the number of the next segment.
+    pub fn give_away(&self, key: &str) -> Option<u64> {
+        let stream = self.streams.take(key)?;
+        Some(stream.take_number())
     }
 
     /// Whether a stream has segments that players can fetch.

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::error_code::ErrorCode;
 use crate::kernel::log::printable;
-use crate::protocol::http::client::Answer;
+use crate::protocol::http::answer::Answer;
 
 /// How much of a body an error shows, characters.
 const SHOWN: usize = 100;

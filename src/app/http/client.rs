@@ -11,7 +11,8 @@ use crate::core::clock::Moment;
 use crate::core::limits::{HTTP_ANSWER_BYTES, HTTP_HEAD_BYTES};
 use crate::kernel::error::{Error, IoWrap, Result};
 use crate::kernel::error_code::ErrorCode;
-use crate::protocol::http::client::{Answer, AnswerReader, Url, request_bytes};
+use crate::protocol::http::answer::{Answer, AnswerReader};
+use crate::protocol::http::client::{Url, request_bytes};
 
 /// What one read asks for, bytes.
 const READ_BYTES: usize = 4 << 10;

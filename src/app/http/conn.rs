@@ -11,6 +11,7 @@ use super::{Site, Timeouts};
 use crate::app::access::crowd::Guest;
 use crate::app::cli::SIGNATURE;
 use crate::app::clients::Entry;
+use crate::app::exporter;
 use crate::app::server::Server;
 use crate::app::stream::Stream;
 use crate::core::clock::Moment;
@@ -32,6 +33,14 @@ pub fn serve(server: &Rc<Server>, stream: &Rc<Stream>, peer: SocketAddr, _entry:
 /// Serves a connection to the API's own port until its end. Yields.
 pub fn serve_api(server: &Rc<Server>, stream: &Rc<Stream>, peer: SocketAddr, _entry: &Entry) {
     serve_at(Site::Api, server, stream, peer);
+}
+
+/// Serves a connection to the exporter's port until its end. Yields.
+pub fn serve_metrics(server: &Rc<Server>, stream: &Rc<Stream>, peer: SocketAddr, _entry: &Entry) {
+    serve_with(server, stream, peer, |exchange| match exchange.request.path.as_str() {
+        exporter::PATH => exchange.server.http.router(Site::Api).serve(exchange),
+        _ => exchange.reply_status(Status::NOT_FOUND),
+    });
 }
 
 fn serve_at(site: Site, server: &Rc<Server>, stream: &Rc<Stream>, peer: SocketAddr) {

@@ -47,7 +47,9 @@ impl Handler for EdgeFiles {
         }
         let server = exchange.server.clone();
         let source = server.sources.fetch_or_create(&url.stream_url(), &vhost);
-        let Some(pull) = server.edges.watch_for(&server, &vhost, &url, &source, PAUSE) else {
+        let client = live::client_protocol(exchange);
+        let watched = server.edges.watch_for(&server, &vhost, &url, &source, client, PAUSE);
+        let Some(pull) = watched else {
             return Ok(Served::Pass);
         };
         let is_there = || match is_hls {

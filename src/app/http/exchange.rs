@@ -10,6 +10,7 @@ use super::{Timeouts, cors, forwarded};
 use crate::app::cli::SIGNATURE;
 use crate::app::config::section::vhost::Vhost;
 use crate::app::server::Server;
+use crate::app::source::Envelope;
 use crate::app::stream::Stream;
 use crate::core::clock::{self, Moment};
 use crate::core::limits::HTTP_DRAIN_BYTES;
@@ -68,6 +69,8 @@ pub struct Exchange<'c, 's> {
     pub peer: SocketAddr,
     /// Who asks: the peer, or the client that a trusted proxy asks for.
     pub client: IpAddr,
+    /// Another worker of this server asks, for this one's part of an answer.
+    pub for_worker: bool,
     input: &'c mut Input<'s>,
     timeouts: Timeouts,
     body: BodyReader,
@@ -113,6 +116,7 @@ impl<'c, 's> Exchange<'c, 's> {
             vhost: server.config().vhost(&request.vhost_name()),
             body: BodyReader::new(request.body),
             keep_alive: request.wants_keep_alive(),
+            for_worker: false,
             output: Output::Unanswered,
             server,
             request,
@@ -341,6 +345,21 @@ impl<'c, 's> Exchange<'c, 's> {
                 self.offer_parts([header.as_bytes(), data, &[]])
             }
         }
+    }
+
+    /// What stands around each part that [`Exchange::offer`] sends; none unless its bytes may go straight to the socket.
+    pub fn envelope(&self) -> Option<Envelope> {
+        let Output::Open { framing, head } = &self.output else {
+            return None;
+        };
+        let envelope = match framing {
+            Framing::Exact(_) | Framing::NoBody => return None,
+            Framing::Chunked => Envelope::Chunk,
+            Framing::UntilClose => Envelope::Bare,
+            Framing::WebSocket => Envelope::Message,
+        };
+        // To encrypt for many in a row would hold up everybody else.
+        (head.is_empty() && !self.stream().is_secure()).then_some(envelope)
     }
 
     fn offer_parts(&self, parts: [&[u8]; 3]) -> Result<Vec<u8>> {

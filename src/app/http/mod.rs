@@ -33,6 +33,7 @@ use self::router::Router;
 use super::config::Config;
 use super::listener::Listener;
 use super::server::{Door, Server};
+use super::workers;
 use crate::kernel::error::{Result, Wrap};
 
 /// How long a connection waits for its peer.
@@ -211,6 +212,7 @@ fn routes(config: &Config, wanted: &[Port]) -> Result<Router> {
     api::mount(&mut router, port);
     live::mount(config, &mut router)?;
     edge::mount(config, &mut router);
+    workers::relay::mount(config, &mut router);
     hls::mount(config, &mut router);
     dash::mount(config, &mut router);
     static_files::mount(config, &mut router);

@@ -92,6 +92,18 @@ impl<S: Lasting> Table<S> {
         idle
     }
 
+    /// Takes a stream out that is not written now; its files stay.
+    pub fn take(&self, key: &str) -> Option<Rc<S>> {
+        let mut streams = self.0.borrow_mut();
+        let is_live = streams.get(key).is_none_or(|stream| stream.life().is_live());
+        if is_live { None } else { streams.remove(key) }
+    }
+
+    /// Whether a stream is written now.
+    pub fn is_live(&self, key: &str) -> bool {
+        self.0.borrow().get(key).is_some_and(|stream| stream.life().is_live())
+    }
+
     /// All whose files are deleted some day.
     pub fn take_disposable(&self) -> Vec<Rc<S>> {
         self.take_if(|stream| !stream.dispose_after().is_zero())
@@ -142,10 +154,14 @@ mod tests {
             let there = || urls.each_ref().map(|url| table.get(url).is_some());
             assert_eq!(table.take_idle(Moment::after(Duration::from_secs(20))).len(), 2);
             assert_eq!(there(), [true, false, true, true]);
+            assert!(table.take(&urls[2].stream_url()).is_none(), "it is written now");
             assert_eq!(table.take_disposable().len(), 2);
             assert_eq!(there(), [false, false, true, true]);
             assert_eq!(table.take_idle(Moment::after(KEPT)).len(), 1);
             assert_eq!(there(), [false, false, true, false]);
+            let url = put("elsewhere", 10, false);
+            assert!(table.is_live(&urls[2].stream_url()) && !table.is_live(&url.stream_url()));
+            assert!(table.take(&url.stream_url()).is_some() && table.get(&url).is_none());
         })
         .unwrap();
     }

@@ -61,22 +61,45 @@ pub(super) fn take(message: Message, sink: &mut impl Sink) -> Result<()> {
 /// Metadata is kept for players to come; other data messages pass as they are. What cannot be read is no reason to end a
 /// publish.
 fn take_data(message: &Message, sink: &mut impl Sink) -> Result<()> {
-    let data = match Data::parse(&message.payload) {
+    let Some(read) = read_data(&message.payload) else {
+        return Ok(());
+    };
+    if read.wants_atc {
+        sink.request_atc();
+    }
+    sink.push(Frame::new(Kind::Data, message.timestamp, read.payload))
+}
+
+/// A data message, or the body of a script tag of FLV, as it is published; `None` for what cannot be read.
+pub fn data_frame(timestamp: u32, payload: &[u8]) -> Option<Frame> {
+    read_data(payload).map(|read| Frame::new(Kind::Data, timestamp, read.payload))
+}
+
+/// A data message as players get it.
+struct ReadData {
+    payload: Bytes,
+    wants_atc: bool,
+}
+
+fn read_data(payload: &[u8]) -> Option<ReadData> {
+    let data = match Data::parse(payload) {
         Ok(data) => data,
         Err(error) => {
             log::debug!("data message is dropped: {}", error.summary());
-            return Ok(());
+            return None;
         }
     };
-    let payload = match Metadata::parse(&message.payload) {
+    Some(match Metadata::parse(payload) {
         Ok(Some(mut metadata)) => {
             metadata.adopt(cli::SIGNATURE, cli::VERSION);
-            if metadata.properties.string("bravo_atc") == Some("true") {
-                sink.request_atc();
+            ReadData {
+                wants_atc: metadata.properties.string("bravo_atc") == Some("true"),
+                payload: metadata.encode().into(),
             }
-            metadata.encode()
         }
-        _ => data.encode(),
-    };
-    sink.push(Frame::new(Kind::Data, message.timestamp, Bytes::from(payload)))
+        _ => ReadData {
+            wants_atc: false,
+            payload: data.encode().into(),
+        },
+    })
 }

@@ -3,7 +3,7 @@
 mod bandcheck;
 mod conn;
 pub mod dialogue;
-mod intake;
+pub(in crate::app) mod intake;
 mod play;
 mod proxy;
 mod publish;

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use super::request::Request;
 use super::socket::Socket;
+use crate::app::config::section::cluster::Protocol;
 use crate::app::config::section::security::Action;
-use crate::app::edge::coworkers;
+use crate::app::config::section::vhost::Vhost;
+use crate::app::edge::cluster;
 use crate::app::hooks::Event;
-use crate::app::pithy::{Progress, Turn};
+use crate::app::pithy::{self, Progress, Turn};
+use crate::app::reload::Followed;
 use crate::app::source::{Delivery, MergedWrite, Source};
 use crate::app::stream::Stream;
 use crate::core::clock::Moment;
@@ -17,9 +20,6 @@ use crate::kernel::error::{Error, IoWrap, Result, Wrap};
 use crate::kernel::error_code::ErrorCode;
 use crate::protocol::rtmp::server::{PlayEvent, Server as Session};
 
-/// How often a player looks whether it is its turn to print.
-const LOOK: Duration = Duration::from_secs(5);
-
 /// How long a client may take to say that it goes to another server.
 const REDIRECT_ANSWER: Duration = Duration::from_secs(3);
 
@@ -27,7 +27,7 @@ const REDIRECT_ANSWER: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 /// The session's and the socket's; [`ErrorCode::DurationExceed`] when the client has had what it asked for;
-/// [`ErrorCode::RtmpRedirect`] when it was sent to another server, and those of [`coworkers::find`].
+/// [`ErrorCode::RtmpRedirect`] when it was sent to another server, and those of [`cluster::find`].
 pub(super) fn serve(
     session: &mut Session<Socket>,
     stream: &Rc<Stream>,
@@ -42,7 +42,8 @@ pub(super) fn serve(
     let admitted = request.admit(Action::Play);
     let ended = admitted.and_then(|()| {
         let cluster = &request.vhost.cluster;
-        match cluster.origin_cluster && !cluster.is_remote && source.publisher().is_none() {
+        let is_away = || source.publisher().is_none() && !request.server.workers.has_elsewhere(source.url());
+        match cluster.origin_cluster && !cluster.is_remote && is_away() {
             true => send_on(session, stream, request),
             false => send(session, stream, request, source, duration_ms, turn, interval),
         }
@@ -53,7 +54,7 @@ pub(super) fn serve(
 
 /// Tells the player which origin of the cluster has the stream. It always ends with an error: the client goes there.
 fn send_on(session: &mut Session<Socket>, stream: &Stream, request: &Request) -> Result<()> {
-    let redirect = coworkers::find(&request.server, &request.vhost, &request.subject.url)?;
+    let redirect = cluster::find(&request.server, &request.vhost, &request.subject.url)?;
     session.redirect(&redirect)?;
     stream.set_read_timeout(Some(REDIRECT_ANSWER));
     // Most just leave.
@@ -73,10 +74,7 @@ fn send(
 ) -> Result<()> {
     stream.set_quick_ack(false);
     let play = &request.vhost.play;
-    let merged = MergedWrite {
-        messages: play.mw_msgs,
-        latency: play.mw_latency,
-    };
+    let merged = merged(&request.vhost);
     log::info!(
         "start play smi={}ms, mw_sleep={}, mw_msgs={}, realtime={}, tcp_nodelay={}",
         play.send_min_interval.as_millis(),
@@ -86,12 +84,15 @@ fn send(
         u8::from(request.vhost.tcp_nodelay),
     );
     session.connection().release_buffers();
-    // These look after each message; and to encrypt for many in a row would hold up everybody else.
-    let by_courier = duration_ms.is_none() && play.send_min_interval.is_zero() && !stream.is_secure();
-    request
-        .server
-        .edges
-        .watch(&request.server, &request.vhost, &request.subject.url, source);
+    let by_courier = is_sent_by_courier(&request.vhost, stream, duration_ms);
+    request.server.edges.watch(
+        &request.server,
+        &request.vhost,
+        &request.subject.url,
+        source,
+        Protocol::Rtmp,
+    );
+    request.server.workers.watch(&request.server, source);
     let mut player = Player {
         delivery: Delivery::join(source, session.connection().chunk_size(), stream, merged, by_courier),
         stream,
@@ -99,8 +100,22 @@ fn send(
         pause_between: play.send_min_interval,
         duration_ms,
         paused: false,
+        followed: Followed::new(&request.server, &request.vhost.name),
+        interval,
     };
-    player.play(session, turn, interval)
+    player.play(session, turn)
+}
+
+fn merged(vhost: &Vhost) -> MergedWrite {
+    MergedWrite {
+        messages: vhost.play.mw_msgs,
+        latency: vhost.play.mw_latency,
+    }
+}
+
+/// Not for those that look after each message; and to encrypt for many in a row would hold up everybody else.
+fn is_sent_by_courier(vhost: &Vhost, stream: &Stream, duration_ms: Option<u64>) -> bool {
+    duration_ms.is_none() && vhost.play.send_min_interval.is_zero() && !stream.is_secure()
 }
 
 struct Player<'a> {
@@ -110,10 +125,12 @@ struct Player<'a> {
     pause_between: Duration,
     duration_ms: Option<u64>,
     paused: bool,
+    followed: Followed,
+    interval: Duration,
 }
 
 impl Player<'_> {
-    fn play(&mut self, session: &mut Session<Socket>, turn: &Turn, interval: Duration) -> Result<()> {
+    fn play(&mut self, session: &mut Session<Socket>, turn: &Turn) -> Result<()> {
         let mut progress = Progress::new();
         loop {
             while let Some(command) = session.try_read_command()? {
@@ -124,14 +141,28 @@ impl Player<'_> {
                     PlayEvent::Closed => return Ok(()),
                 }
             }
+            if let Some((config, vhost)) = self.followed.changed() {
+                self.interval = config.pithy_print;
+                self.adopt(&vhost);
+            }
             if !self.paused && self.delivery.is_due() {
                 self.send()?;
             }
-            if turn.take(interval) {
+            if turn.take(self.interval) {
                 self.report(&mut progress);
             }
-            self.wait(Moment::after(LOOK))?;
+            self.wait(Moment::after(pithy::look(self.delivery.players())))?;
         }
+    }
+
+    fn adopt(&mut self, vhost: &Vhost) {
+        let merged = merged(vhost);
+        let by_courier = is_sent_by_courier(vhost, self.stream, self.duration_ms);
+        self.delivery.send_as(merged, by_courier);
+        self.latency = merged.latency;
+        self.pause_between = vhost.play.send_min_interval;
+        // It fails only for one that has gone.
+        let _ = self.stream.set_nodelay(vhost.tcp_nodelay || vhost.min_latency);
     }
 
     fn send(&mut self) -> Result<()> {

@@ -18,7 +18,7 @@ use crate::protocol::rtmp::server::{PublishKind, Server as Session};
 
 impl Sink for Proxied {
     fn push(&mut self, frame: Frame) -> Result<()> {
-        self.pusher.push(&[frame])
+        Proxied::push(self, frame)
     }
 }
 
@@ -44,7 +44,7 @@ pub(super) fn serve(
     let proxied = edges.publish(&request.server, &request.vhost, &request.subject.url);
     let ended = match proxied.wrap("edge publish") {
         Ok(proxied) => {
-            log::info!("edge publishes at {}", proxied.pusher.place());
+            log::info!("edge publishes at {}", proxied.place());
             publish::take(session, stream, request, proxied, kind, turn, interval)
         }
         Err(refused) => {

@@ -9,9 +9,12 @@ use super::socket::Socket;
 use crate::app::companions;
 use crate::app::config::section::publish::Publish;
 use crate::app::config::section::security::Action;
+use crate::app::config::section::vhost::Vhost;
+use crate::app::edge::registry::Claimed;
 use crate::app::hooks::Event;
 use crate::app::pithy::{Progress, Turn};
 use crate::app::recording;
+use crate::app::reload::Followed;
 use crate::app::source::Source;
 use crate::app::stat::Publishing;
 use crate::app::stream::Stream;
@@ -51,14 +54,26 @@ pub(super) fn serve(
         let _ = session.reject(&StatusCode::PublishBadName, "publishing is refused");
         return Err(refused);
     }
-    let publication = match source.publish() {
-        Ok(publication) => publication,
+    let claimed = request.server.workers.claim(&request.server, source.url(), stream);
+    let begun = claimed.and_then(|claim| Ok((source.publish()?, claim)));
+    let (publication, claim) = match begun {
+        Ok(begun) => begun,
         Err(busy) => {
             // Encoders show this to their users; SRS just closes.
             session.reject(
                 &StatusCode::PublishBadName,
                 "the stream is busy, another client publishes it",
             )?;
+            return Err(busy.wrap("acquire publish"));
+        }
+    };
+    // Bound to a name: the stream is registered as long as it is published.
+    let _registered = match register(request) {
+        Ok(registered) => registered,
+        Err(busy) => {
+            drop(publication);
+            let text = "the stream is busy, it is published at another server of the cluster";
+            session.reject(&StatusCode::PublishBadName, text)?;
             return Err(busy.wrap("acquire publish"));
         }
     };
@@ -74,9 +89,19 @@ pub(super) fn serve(
             Err(refused)
         }
     };
+    drop(claim);
     // The name is free by now: the next publisher does not wait for this call.
     request.tell(Event::Unpublish);
     ended
+}
+
+/// Claims the stream for this origin of its cluster, if there is a registry. Yields.
+fn register(request: &Request) -> Result<Option<Claimed>> {
+    if !request.vhost.cluster.origin_cluster {
+        return Ok(None);
+    }
+    let registry = &request.server.edges.registry;
+    registry.claim(&request.server, &request.subject.url.stream_url())
 }
 
 fn publisher(request: &Request, source: &Rc<Source>) -> recording::Publisher {
@@ -110,24 +135,30 @@ pub(super) fn take(
         publish.normal_timeout.as_millis(),
         u8::from(request.vhost.tcp_nodelay),
     );
-    session
-        .connection()
-        .set_read_size(if publish.mr { MERGED_READ_BYTES } else { READ_BYTES });
+    session.connection().set_read_size(read_size(publish));
     let mut publisher = Publisher {
         sink,
         publishing: request.client.publish(publish.parse_sps),
-        publish,
+        vhost: request.vhost.clone(),
+        followed: Followed::new(&request.server, &request.vhost.name),
+        interval,
         stream,
         messages: 0,
         progress: Progress::new(),
     };
-    publisher.take_all(session, kind, turn, interval)
+    publisher.take_all(session, kind, turn)
+}
+
+fn read_size(publish: &Publish) -> usize {
+    if publish.mr { MERGED_READ_BYTES } else { READ_BYTES }
 }
 
 struct Publisher<'a, S> {
     sink: S,
     publishing: Publishing,
-    publish: &'a Publish,
+    vhost: Rc<Vhost>,
+    followed: Followed,
+    interval: Duration,
     stream: &'a Stream,
     messages: u64,
     progress: Progress,
@@ -136,7 +167,7 @@ struct Publisher<'a, S> {
 impl<S: Sink> Sink for Publisher<'_, S> {
     fn push(&mut self, frame: Frame) -> Result<()> {
         if self.messages == 0 {
-            self.stream.set_read_timeout(Some(self.publish.normal_timeout));
+            self.stream.set_read_timeout(Some(self.vhost.publish.normal_timeout));
         }
         self.messages += 1;
         self.publishing.see(&frame);
@@ -149,15 +180,10 @@ impl<S: Sink> Sink for Publisher<'_, S> {
 }
 
 impl<S: Sink> Publisher<'_, S> {
-    fn take_all(
-        &mut self,
-        session: &mut Session<Socket>,
-        kind: PublishKind,
-        turn: &Turn,
-        interval: Duration,
-    ) -> Result<()> {
-        self.stream.set_read_timeout(Some(self.publish.firstpkt_timeout));
+    fn take_all(&mut self, session: &mut Session<Socket>, kind: PublishKind, turn: &Turn) -> Result<()> {
+        self.stream.set_read_timeout(Some(self.vhost.publish.firstpkt_timeout));
         loop {
+            self.follow(session);
             let message = self.next_message(session)?;
             if kind::is_command(message.kind) {
                 let command = Command::parse(&message.payload)?;
@@ -168,25 +194,41 @@ impl<S: Sink> Publisher<'_, S> {
             }
             intake::take(message, self)?;
             self.check_idle()?;
-            if turn.take(interval) {
+            if turn.take(self.interval) {
                 self.report();
             }
         }
     }
 
+    /// Takes what a reload has changed.
+    fn follow(&mut self, session: &mut Session<Socket>) {
+        let Some((config, vhost)) = self.followed.changed() else {
+            return;
+        };
+        let publish = &vhost.publish;
+        session.connection().set_read_size(read_size(publish));
+        let timeout = match self.messages {
+            0 => publish.firstpkt_timeout,
+            _ => publish.normal_timeout,
+        };
+        self.stream.set_read_timeout(Some(timeout));
+        self.interval = config.pithy_print;
+        self.vhost = vhost;
+    }
+
     /// With merged read, waits a little so that one read brings many messages.
     fn next_message(&self, session: &mut Session<Socket>) -> Result<Message> {
-        if self.publish.mr && self.messages > 0 {
+        if self.vhost.publish.mr && self.messages > 0 {
             if let Some(message) = session.connection().try_read_message()? {
                 return Ok(message);
             }
-            coroutine::sleep(self.publish.mr_latency);
+            coroutine::sleep(self.vhost.publish.mr_latency);
         }
         session.connection().read_message().wrap("receive publish message")
     }
 
     fn check_idle(&self) -> Result<()> {
-        let Some(limit) = self.publish.kickoff_for_idle else {
+        let Some(limit) = self.vhost.publish.kickoff_for_idle else {
             return Ok(());
         };
         match self.sink.unwatched_since() {
@@ -204,10 +246,10 @@ impl<S: Sink> Publisher<'_, S> {
             "<- CPB time={}, msgs={}, okbps={out}, ikbps={input}, mr={}/{}, p1stpt={}, pnt={}",
             self.progress.millis(),
             self.messages,
-            u8::from(self.publish.mr),
-            self.publish.mr_latency.as_millis(),
-            self.publish.firstpkt_timeout.as_millis(),
-            self.publish.normal_timeout.as_millis(),
+            u8::from(self.vhost.publish.mr),
+            self.vhost.publish.mr_latency.as_millis(),
+            self.vhost.publish.firstpkt_timeout.as_millis(),
+            self.vhost.publish.normal_timeout.as_millis(),
         );
     }
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::consumer::Consumer;
 use super::encoded::Encoded;
 use super::journal::Entry;
+use super::parcel::Terms;
 use super::place::Place;
 use super::source::{Source, State};
 use super::view::{Batch, Batches, View, ViewList, Views};
@@ -69,6 +70,10 @@ impl Batches for AudioView {
 
     fn write(&self, _: &mut (), _: &mut Place, batch: &Batch<'_>, out: &mut Vec<u8>) {
         self.encoded.copy(batch.from, batch.to, out);
+    }
+
+    fn terms((): &(), _: &Place) -> Option<Terms> {
+        Some(Terms::default())
     }
 }
 

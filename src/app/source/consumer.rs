@@ -3,11 +3,27 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::place::Place;
+use super::parcel::{Envelope, Terms};
+use super::place::{MergedWrite, Place};
+use super::positions::Parked;
+use super::recipient::Recipient;
 use super::view::{Batch, Batches};
+use crate::app::stream::Stream;
 
 /// Bytes of one batch at most, unless a single message is larger.
 const BATCH_BYTES: usize = 128 << 10;
+
+/// How batches get to a player.
+pub struct Way<'w> {
+    /// Its connection.
+    pub stream: &'w Rc<Stream>,
+    /// What the connection wants around a batch.
+    pub envelope: Envelope,
+    /// When one is due.
+    pub merged: MergedWrite,
+    /// Its coroutine.
+    pub recipient: &'w Rc<Recipient>,
+}
 
 /// One player of one source.
 pub struct Consumer<V: Batches> {
@@ -46,6 +62,26 @@ impl<V: Batches> Consumer<V> {
         };
         view.write(&mut self.player, &mut self.place, &batch, out);
         to - next
+    }
+
+    /// What the courier needs to send for it; none while it has had nothing, or its bytes are its own.
+    pub fn parked(&self, way: &Way<'_>) -> Option<Parked>
+    where
+        V: 'static,
+    {
+        let terms = V::terms(&self.player, &self.place)?;
+        Some(Parked {
+            stream: way.stream.clone(),
+            packer: self.view.clone(),
+            terms: Terms {
+                envelope: way.envelope,
+                ..terms
+            },
+            base: self.place.base()?,
+            merged: way.merged,
+            stays: false,
+            recipient: way.recipient.clone(),
+        })
     }
 
     /// Appends what the view holds back, once all messages are taken and the stream has ended.

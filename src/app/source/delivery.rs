@@ -1,15 +1,14 @@
-//! An RTMP player as its coroutine and its source's courier share it.
+//! An RTMP player as its coroutine holds it: it sends itself, or waits while the courier does.
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::Shutdown;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
-use super::courier::{Courier, Deliver};
+use super::courier::Courier;
 use super::place::MergedWrite;
+use super::recipient::Recipient;
 use super::rtmp_consumer::{Offered, RtmpConsumer};
 use super::source::Source;
-use super::waiters::Waiter;
 use crate::app::stream::Stream;
 use crate::core::clock::Moment;
 use crate::core::coroutine::{self, Waker};
@@ -18,16 +17,9 @@ use crate::core::coroutine::{self, Waker};
 pub struct Delivery {
     consumer: RefCell<RtmpConsumer>,
     stream: Rc<Stream>,
-    merged: MergedWrite,
-    by_courier: bool,
-    waker: Waker,
-    /// The coroutine waits, so the courier may send.
-    waits: Cell<bool>,
-    /// The courier found something that may wait: the coroutine's turn.
-    needs_coroutine: Cell<bool>,
-    sent: Cell<u64>,
-    /// What the socket did not take when the courier sent.
-    rest: RefCell<Vec<u8>>,
+    merged: Cell<MergedWrite>,
+    by_courier: Cell<bool>,
+    recipient: Rc<Recipient>,
 }
 
 impl Delivery {
@@ -40,27 +32,32 @@ impl Delivery {
         merged: MergedWrite,
         by_courier: bool,
     ) -> Rc<Self> {
-        let delivery = Rc::new_cyclic(|this: &Weak<Delivery>| {
-            let waiter = Waiter::with_delivery(this.clone());
-            Delivery {
-                consumer: RefCell::new(RtmpConsumer::join(source, chunk_bytes, waiter)),
-                stream: stream.clone(),
-                merged,
-                by_courier,
-                waker: Waker::current(),
-                waits: Cell::new(false),
-                needs_coroutine: Cell::new(true),
-                sent: Cell::new(0),
-                rest: RefCell::default(),
-            }
-        });
+        let consumer = RtmpConsumer::join(source, chunk_bytes);
+        // A batch that is not full goes out when the stream pauses, whoever sends.
         Courier::start(source);
-        delivery
+        Rc::new(Delivery {
+            consumer: RefCell::new(consumer),
+            stream: stream.clone(),
+            merged: Cell::new(merged),
+            by_courier: Cell::new(by_courier),
+            recipient: Rc::new(Recipient::current()),
+        })
+    }
+
+    /// Sends in other batches from now on; to be called by the coroutine of [`Delivery::join`].
+    pub fn send_as(&self, merged: MergedWrite, by_courier: bool) {
+        self.merged.set(merged);
+        self.by_courier.set(by_courier);
     }
 
     /// Messages sent so far.
     pub fn sent(&self) -> u64 {
-        self.sent.get()
+        self.consumer.borrow().place.taken()
+    }
+
+    /// How many play the stream.
+    pub fn players(&self) -> usize {
+        self.consumer.borrow().place.source().consumer_count()
     }
 
     /// Messages that were passed over because the player was too slow.
@@ -79,18 +76,15 @@ impl Delivery {
     /// # Errors
     /// The stream's: the peer left, or took nothing for the write timeout.
     pub fn send(&self, limit: u64) -> io::Result<u64> {
-        self.needs_coroutine.set(false);
-        let rest = self.rest.take();
-        self.stream.write_all(&rest)?;
+        self.stream.write_all(&self.recipient.take_turn())?;
         let Offered { messages, rest } = self.consumer.borrow_mut().offer(&self.stream, limit)?;
-        self.sent.set(self.sent.get() + messages);
         self.stream.write_all(&rest)?;
         Ok(messages)
     }
 
     /// Whether a batch is due that the courier did not send.
     pub fn is_due(&self) -> bool {
-        self.needs_coroutine.get() || self.consumer.borrow().place.is_due(self.merged)
+        self.recipient.is_called() || self.consumer.borrow().place.is_due(self.merged.get())
     }
 
     /// Waits while the courier sends: until the peer sent something, there is something that only the coroutine can
@@ -99,40 +93,19 @@ impl Delivery {
         if self.is_due() || self.stream.is_readable() {
             return;
         }
-        self.consumer.borrow().place.enter(self.merged);
+        self.enter();
         self.stream.watch_readable(Waker::current());
-        self.waits.set(true);
         coroutine::park(deadline);
-        self.waits.set(false);
         self.stream.forget_reader();
-    }
-}
-
-impl Deliver for Delivery {
-    fn deliver(&self) {
-        if !self.waits.get() {
-            // It looks for itself before it waits again.
-            return;
-        }
-        let offered = match self.by_courier {
-            true => self.consumer.borrow_mut().offer_shared(&self.stream),
-            false => Ok(None),
-        };
-        if let Ok(Some(Offered { messages, rest })) = offered {
-            self.sent.set(self.sent.get() + messages);
-            if rest.is_empty() {
-                return self.consumer.borrow().place.enter(self.merged);
-            }
-            self.rest.replace(rest);
-        }
-        // An error comes again when the coroutine sends.
-        self.needs_coroutine.set(true);
-        self.waits.set(false);
-        self.waker.wake();
+        self.consumer.borrow().place.unpark();
     }
 
-    fn abandon(&self) {
-        // Its coroutine sees the end of the connection.
-        let _ = self.stream.shutdown(Shutdown::Both);
+    fn enter(&self) {
+        let consumer = self.consumer.borrow();
+        let parked = consumer.parked(&self.stream, self.merged.get(), &self.recipient);
+        match parked.filter(|_| self.by_courier.get()) {
+            Some(parked) => consumer.place.park(parked),
+            None => consumer.place.enter(self.merged.get()),
+        }
     }
 }

@@ -6,11 +6,12 @@ use std::rc::Rc;
 use super::consumer::Consumer;
 use super::encoded::Encoded;
 use super::journal::Entry;
+use super::parcel::{Parcel, Terms};
 use super::place::Place;
 use super::source::{Source, State};
 use super::tracks::Tracks;
 use super::view::{Batch, Batches, View, ViewList, Views};
-use crate::kernel::flv::mux::{TAG_OVERHEAD_BYTES, put_tag, rebase_timestamps};
+use crate::kernel::flv::mux::{TAG_OVERHEAD_BYTES, TimestampFields, put_tag, rebase_timestamps};
 use crate::kernel::frame::Kind;
 
 /// A player that takes FLV tags: HTTP-FLV, FLV over WebSocket.
@@ -83,18 +84,31 @@ impl Batches for FlvView {
         }
         if let Some(base) = batch.base {
             let begin = out.len();
-            self.copy(*wanted, batch, out);
+            self.copy(*wanted, batch.from, batch.to, out);
             rebase_timestamps(&mut out[begin..], base as u32);
         }
+    }
+
+    fn terms(wanted: &Tracks, place: &Place) -> Option<Terms> {
+        let has_begun = place.base().is_some() && !place.needs_headers;
+        has_begun.then(|| Terms {
+            wanted: *wanted,
+            ..Terms::default()
+        })
+    }
+
+    fn fill(&self, parcel: &mut Parcel) {
+        self.copy(parcel.terms.wanted, parcel.from, parcel.to, &mut parcel.bytes);
+        parcel.times = Some(TimestampFields::find(&parcel.bytes));
     }
 }
 
 impl FlvView {
-    fn copy(&self, wanted: Tracks, batch: &Batch<'_>, out: &mut Vec<u8>) {
+    fn copy(&self, wanted: Tracks, from: u64, to: u64, out: &mut Vec<u8>) {
         if wanted == Tracks::BOTH {
-            return self.encoded.copy(batch.from, batch.to, out);
+            return self.encoded.copy(from, to, out);
         }
-        for number in batch.from..batch.to {
+        for number in from..to {
             if self.encoded.mark(number).is_some_and(|kind| wanted.have(*kind)) {
                 self.encoded.copy(number, number + 1, out);
             }

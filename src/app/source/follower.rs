@@ -4,10 +4,9 @@ use std::cell::Cell;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use super::cursor::Cursor;
 use super::place::{MergedWrite, Place};
+use super::positions::Role;
 use super::source::{PublicationEnd, Source, State};
-use super::waiters::Waiter;
 use crate::app::config::section::play::TimeJitter;
 use crate::app::stream::Stream;
 use crate::core::clock::Moment;
@@ -59,9 +58,25 @@ impl Follower {
         Self::join_at(source, source.start_number(), end, latency)
     }
 
+    /// The same where the stream is now: what comes next is its headers, then its next message.
+    pub fn join_now(source: &Rc<Source>, latency: Duration) -> Self {
+        let (_, end) = source.publication();
+        Self::join_at(source, source.end(), end, latency)
+    }
+
+    /// A player's beginning for one that hands the stream on to players elsewhere: it counts as somebody who plays.
+    pub fn join_for_players(source: &Rc<Source>, latency: Duration) -> Self {
+        let (_, end) = source.publication();
+        Self::join_as(source, Role::Player, source.start_number(), end, latency)
+    }
+
     fn join_at(source: &Rc<Source>, number: u64, end: Rc<PublicationEnd>, latency: Duration) -> Self {
+        Self::join_as(source, Role::Follower, number, end, latency)
+    }
+
+    fn join_as(source: &Rc<Source>, role: Role, number: u64, end: Rc<PublicationEnd>, latency: Duration) -> Self {
         Follower {
-            place: Place::join_as(source, Cursor::following(number), Waiter::new()),
+            place: Place::join_as(source, role, number),
             end,
             stop_at: Rc::default(),
             latency,
@@ -73,6 +88,30 @@ impl Follower {
     pub fn timed_as_player(mut self) -> Self {
         self.as_player = true;
         self
+    }
+
+    /// From now on batches span `latency` of media.
+    pub fn set_latency(&mut self, latency: Duration) {
+        self.latency = latency;
+    }
+
+    /// The stream's metadata and the headers of all its tracks, with this timestamp.
+    pub fn headers(&self, timestamp: u32) -> Vec<Frame> {
+        let source = self.source();
+        let state = source.state();
+        let frames = state.start_headers(u64::MAX).map(|header| Frame {
+            timestamp,
+            ..header.frame.clone()
+        });
+        frames.collect()
+    }
+
+    /// Whether the stream has pictures, as far as is known.
+    pub fn has_video(&self) -> bool {
+        let state = self.source().state();
+        state
+            .start_headers(u64::MAX)
+            .any(|header| header.frame.kind == Kind::Video)
     }
 
     /// What ends it, which is that of the running coroutine.
@@ -113,7 +152,7 @@ impl Follower {
     /// Waits until [`Follower::take`] has something to give or to tell, the peer sent something, or `deadline`. Yields.
     pub fn wait(&self, stream: &Stream, deadline: Moment) {
         if !self.is_due() {
-            self.place.wait(self.merged(), stream, deadline);
+            self.place.wait(None, self.merged(), stream, deadline);
         }
     }
 

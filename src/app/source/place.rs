@@ -4,9 +4,10 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::cursor::Cursor;
+use super::courier::Courier;
+use super::positions::{Parked, Role, Spot};
 use super::source::{Source, State};
-use super::waiters::{Target, Waiter};
+use super::waiters::Waiter;
 use crate::app::config::section::play::TimeJitter;
 use crate::app::stream::Stream;
 use crate::core::clock::Moment;
@@ -27,14 +28,13 @@ pub struct MergedWrite {
 /// One player's place; leaves the source when dropped.
 pub struct Place {
     source: Rc<Source>,
-    cursor: Rc<Cursor>,
+    /// Of its position among those of the source.
+    index: usize,
     waiter: Rc<Waiter>,
     /// The source's clock at the player's time 0, ms; unknown until its first message.
     base: Option<i64>,
     /// The player's time after a gap, ms.
     resume_at: i64,
-    /// The source's clock of the last message taken, ms.
-    taken_clock: Option<i64>,
     /// Headers must go out before the next message.
     pub needs_headers: bool,
     dropped: u64,
@@ -48,25 +48,17 @@ impl Place {
 
     /// Joins the source with message `number`, for the running coroutine.
     pub fn join_at(source: &Rc<Source>, number: u64) -> Self {
-        Self::join_with(source, number, Waiter::new())
+        Self::join_as(source, Role::Player, number)
     }
 
-    /// Joins the source with message `number`; `waiter` is who learns that a batch is due.
-    pub fn join_with(source: &Rc<Source>, number: u64, waiter: Rc<Waiter>) -> Self {
-        Self::join_as(source, Cursor::at(number), waiter)
-    }
-
-    /// Joins the source where `cursor` stands; `waiter` is who learns that a batch is due.
-    pub fn join_as(source: &Rc<Source>, cursor: Cursor, waiter: Rc<Waiter>) -> Self {
-        let cursor = Rc::new(cursor);
-        source.add_cursor(&cursor);
+    /// Joins the source with message `number`, for the running coroutine.
+    pub fn join_as(source: &Rc<Source>, role: Role, number: u64) -> Self {
         Place {
             source: source.clone(),
-            cursor,
-            waiter,
+            index: source.positions_mut().enter(role, number),
+            waiter: Waiter::new(),
             base: None,
             resume_at: 0,
-            taken_clock: None,
             needs_headers: true,
             dropped: 0,
         }
@@ -79,7 +71,16 @@ impl Place {
 
     /// The next message to send.
     pub fn next(&self) -> u64 {
-        self.cursor.next.get()
+        self.spot().next
+    }
+
+    /// Messages taken so far.
+    pub fn taken(&self) -> u64 {
+        self.spot().taken
+    }
+
+    fn spot(&self) -> Spot {
+        self.source.positions().spot(self.index)
     }
 
     /// Messages that were passed over because the player was too slow.
@@ -94,7 +95,7 @@ impl Place {
 
     /// Milliseconds of media taken, on the player's timeline.
     pub fn taken_ms(&self) -> i64 {
-        match (self.base, self.taken_clock) {
+        match (self.base, self.spot().taken_clock) {
             (Some(base), Some(clock)) => (clock - base).max(0),
             _ => 0,
         }
@@ -109,10 +110,9 @@ impl Place {
             TimeJitter::Off => 0,
             TimeJitter::Full | TimeJitter::Zero => state.earliest_clock(from, to) - resume_at,
         });
-        if let Some(last) = to.checked_sub(1).and_then(|last| state.journal.get(last)) {
-            self.taken_clock = Some(last.clock);
-        }
-        self.cursor.next.set(to);
+        let last = to.checked_sub(1).and_then(|last| state.journal.get(last));
+        let clock = last.map(|entry| entry.clock);
+        self.source.positions_mut().at(self.index).spot.advance(to, clock);
         base
     }
 
@@ -133,9 +133,9 @@ impl Place {
         }
         let start = self.source.start_number();
         self.dropped += start - self.next();
-        self.cursor.next.set(start);
+        self.source.positions_mut().at(self.index).spot.next = start;
         self.needs_headers = true;
-        if self.source.state().clock.jitter() == TimeJitter::Full && self.taken_clock.is_some() {
+        if self.source.state().clock.jitter() == TimeJitter::Full && self.spot().taken_clock.is_some() {
             self.resume_at = self.taken_ms() + GAP_MS;
             self.base = None;
         }
@@ -152,51 +152,56 @@ impl Place {
 
     /// Whether a batch is due.
     pub fn is_due(&self, merged: MergedWrite) -> bool {
-        let state = self.source.state();
-        let end = state.journal.end();
-        if self.next() >= end {
-            return false;
-        }
-        let target = self.target(merged);
-        let clock = state.clock.now();
-        end > target.number && (clock > target.clock || self.taken_clock.is_none_or(|taken| clock < taken))
-    }
-
-    /// All players of a source share the boundaries of its timeline at which batches are due: sending to many in one go
-    /// costs less than sending to each at its own moment.
-    fn target(&self, merged: MergedWrite) -> Target {
-        let latency = i64::try_from(merged.latency.as_millis()).unwrap_or(i64::MAX);
-        match self.taken_clock {
-            Some(taken) if latency > 0 => Target {
-                clock: taken.div_euclid(latency).saturating_add(1).saturating_mul(latency),
-                number: self.next() + u64::from(merged.messages),
-            },
-            _ => Target {
-                clock: i64::MIN,
-                number: self.next(),
-            },
-        }
+        let (end, clock) = self.source.end_and_clock();
+        self.spot().is_due(merged, end, clock)
     }
 
     /// Asks to be told once when a batch is due.
     pub fn enter(&self, merged: MergedWrite) {
-        self.source.state_mut().waiters.enter(&self.waiter, self.target(merged));
+        self.source
+            .state_mut()
+            .waiters
+            .enter(&self.waiter, self.spot().target(merged));
     }
 
-    /// Waits until a batch is due, the peer sent something, or `deadline`. Yields.
-    pub fn wait(&self, merged: MergedWrite, stream: &Stream, deadline: Moment) {
+    /// Waits until a batch is due, or while the courier sends if it is told how; until the peer sent something, or
+    /// `deadline`. Yields.
+    pub fn wait(&self, parked: Option<Parked>, merged: MergedWrite, stream: &Stream, deadline: Moment) {
         if self.is_due(merged) || stream.is_readable() {
             return;
         }
-        self.enter(merged);
+        match parked {
+            Some(parked) => self.park(parked),
+            None => self.enter(merged),
+        }
         stream.watch_readable(coroutine::Waker::current());
         coroutine::park(deadline);
         stream.forget_reader();
+        self.unpark();
+    }
+
+    /// The source's clock at the player's time 0, ms; none before its first message.
+    pub fn base(&self) -> Option<i64> {
+        self.base
+    }
+
+    /// Leaves the sending to the courier, until the coroutine takes it back with [`Place::unpark`].
+    pub fn park(&self, parked: Parked) {
+        Courier::start(&self.source);
+        let mut positions = self.source.positions_mut();
+        let position = positions.at(self.index);
+        self.source.courier().expect(position.spot.target(parked.merged));
+        position.parked = Some(parked);
+    }
+
+    /// Ends [`Place::park`].
+    pub fn unpark(&self) {
+        self.source.positions_mut().at(self.index).parked = None;
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.source.remove_cursor(&self.cursor);
+        self.source.remove(self.index);
     }
 }

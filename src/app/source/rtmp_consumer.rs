@@ -4,10 +4,12 @@ use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 
-use super::place::Place;
+use super::parcel::Terms;
+use super::place::{MergedWrite, Place};
+use super::positions::Parked;
+use super::recipient::Recipient;
 use super::rtmp_view::{InStep, RtmpView, encode_absolute};
 use super::source::{Source, State};
-use super::waiters::Waiter;
 use crate::app::config::section::play::TimeJitter;
 use crate::app::stream::Stream;
 use crate::kernel::frame::Kind;
@@ -35,10 +37,9 @@ pub struct Offered {
 }
 
 impl RtmpConsumer {
-    /// Joins the source: what comes next is the stream's metadata, its sequence headers and its newest GOP. `waiter` learns
-    /// that a batch is due.
-    pub fn join(source: &Rc<Source>, chunk_bytes: usize, waiter: Rc<Waiter>) -> Self {
-        let place = Place::join_with(source, source.start_number(), waiter);
+    /// Joins the source: what comes next is the stream's metadata, its sequence headers and its newest GOP.
+    pub fn join(source: &Rc<Source>, chunk_bytes: usize) -> Self {
+        let place = Place::join(source);
         RtmpConsumer {
             view: source.view(chunk_bytes, place.next()),
             place,
@@ -77,31 +78,21 @@ impl RtmpConsumer {
         })
     }
 
-    /// As [`RtmpConsumer::offer`] for all that is there, but `None`, and nothing done, unless the player gets the same
-    /// bytes as all others.
-    ///
-    /// # Errors
-    /// The stream's: the peer left.
-    pub fn offer_shared(&mut self, stream: &Stream) -> io::Result<Option<Offered>> {
-        let source = self.place.source().clone();
-        let state = source.state();
-        let view = self.view.clone();
-        let mut view = view.borrow_mut();
-        view.extend(&state.journal, state.clock.jitter());
-        let (from, end) = (self.place.next(), view.encoded.end());
-        let lost = from < state.journal.first();
-        if lost || self.place.needs_headers || !view.is_shared_from(from, self.in_step) {
-            return Ok(None);
-        }
-        let mut rest = Vec::new();
-        while self.place.next() < end && rest.is_empty() {
-            let to = view.encoded.batch_end(self.place.next(), BATCH_BYTES);
-            rest = self.send_shared(stream, &state, &view, to)?;
-        }
-        Ok(Some(Offered {
-            messages: self.place.next() - from,
-            rest,
-        }))
+    /// What the courier needs to send for it; none while it needs headers of its own.
+    pub fn parked(&self, stream: &Rc<Stream>, merged: MergedWrite, recipient: &Rc<Recipient>) -> Option<Parked> {
+        let base = self.place.base().filter(|_| !self.place.needs_headers)?;
+        Some(Parked {
+            stream: stream.clone(),
+            packer: self.view.clone(),
+            terms: Terms {
+                in_step: self.in_step,
+                ..Terms::default()
+            },
+            base,
+            merged,
+            stays: true,
+            recipient: recipient.clone(),
+        })
     }
 
     fn send_shared(&mut self, stream: &Stream, state: &State, view: &RtmpView, to: u64) -> io::Result<Vec<u8>> {

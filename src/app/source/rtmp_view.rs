@@ -5,8 +5,11 @@
 //! the first message that it gets on each chunk stream (it is then *in step* with the track), and for the rare message
 //! whose difference a header of type 1 cannot tell: one that steps back, or by more than 24 bits.
 
+use std::cell::RefCell;
+
 use super::encoded::Encoded;
 use super::journal::{Entry, Journal};
+use super::parcel::{PARCEL_BYTES, Packer, Parcel};
 use super::source::State;
 use super::view::{View, ViewList, Views};
 use crate::app::config::section::play::TimeJitter;
@@ -40,7 +43,7 @@ impl From<Kind> for Track {
 }
 
 /// Which tracks a player has had a message of type 0 on.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct InStep([bool; 2]);
 
 impl InStep {
@@ -202,6 +205,19 @@ impl RtmpView {
                 in_step.set(mark.track);
             }
         }
+    }
+}
+
+impl Packer for RefCell<RtmpView> {
+    fn pack(&self, state: &State, parcel: &mut Parcel) -> bool {
+        let mut view = self.borrow_mut();
+        view.extend(&state.journal, state.clock.jitter());
+        if !view.is_shared_from(parcel.from, parcel.terms.in_step) {
+            return false;
+        }
+        parcel.to = view.encoded.batch_end(parcel.from, PARCEL_BYTES).min(parcel.limit);
+        view.encoded.copy(parcel.from, parcel.to, &mut parcel.bytes);
+        true
     }
 }
 

@@ -8,10 +8,10 @@ use bytes::Bytes;
 
 use super::clock::Clock;
 use super::courier::Courier;
-use super::cursor::Cursor;
 use super::gop::GopTracker;
 use super::journal::{Entry, Journal};
 use super::mix::MixQueue;
+use super::positions::Positions;
 use super::view::{View, Views};
 use super::waiters::Waiters;
 use crate::app::config::section::play::{Play, TimeJitter};
@@ -34,7 +34,7 @@ pub struct Source {
     publisher: Cell<Option<ContextId>>,
     /// Where the newest publication ended.
     last_message: RefCell<Rc<PublicationEnd>>,
-    cursors: RefCell<Vec<Rc<Cursor>>>,
+    positions: RefCell<Positions>,
     views: Views,
     courier: Rc<Courier>,
     /// When a publisher came, or the last publisher or consumer left.
@@ -103,7 +103,7 @@ impl Source {
             play: RefCell::new(play),
             publisher: Cell::new(None),
             last_message: RefCell::default(),
-            cursors: RefCell::new(Vec::new()),
+            positions: RefCell::default(),
             views: Views::default(),
             courier: Rc::default(),
             idle_since: Cell::new(Moment::now()),
@@ -129,7 +129,7 @@ impl Source {
 
     /// How many play.
     pub fn consumer_count(&self) -> usize {
-        self.cursors.borrow().iter().filter(|cursor| cursor.plays).count()
+        self.positions.borrow().players()
     }
 
     /// Messages in the GOP cache, for logs.
@@ -220,7 +220,8 @@ impl Source {
 
     /// Has everybody sent what there is, full batch or not.
     pub(super) fn flush(&self) {
-        self.state.borrow_mut().waiters.wake_all(&self.courier);
+        self.state.borrow_mut().waiters.wake_all();
+        self.courier.flush();
     }
 
     /// Where a new player of sound alone begins: with what is kept for it, else with the next message.
@@ -234,12 +235,23 @@ impl Source {
         state.journal.within(span).max(state.begin)
     }
 
-    pub(super) fn add_cursor(&self, cursor: &Rc<Cursor>) {
-        self.cursors.borrow_mut().push(cursor.clone());
+    /// The number that the next message will get, and the clock now, ms.
+    pub(super) fn end_and_clock(&self) -> (u64, i64) {
+        let state = self.state.borrow();
+        (state.journal.end(), state.clock.now())
     }
 
-    pub(super) fn remove_cursor(&self, cursor: &Rc<Cursor>) {
-        self.cursors.borrow_mut().retain(|other| !Rc::ptr_eq(other, cursor));
+    pub(super) fn positions(&self) -> Ref<'_, Positions> {
+        self.positions.borrow()
+    }
+
+    pub(super) fn positions_mut(&self) -> RefMut<'_, Positions> {
+        self.positions.borrow_mut()
+    }
+
+    /// Takes out the consumer with this position.
+    pub(super) fn remove(&self, index: usize) {
+        self.positions.borrow_mut().leave(index);
         if self.consumer_count() == 0 {
             // It ends with the last player.
             self.courier.wake();
@@ -258,11 +270,6 @@ impl Source {
     }
 
     fn ingest(&self, frame: Frame) {
-        self.append_in_order(frame);
-        self.courier.wake();
-    }
-
-    fn append_in_order(&self, frame: Frame) {
         let mut state = self.state.borrow_mut();
         let Some(mix) = state.mix.as_mut().filter(|_| frame.kind != Kind::Data) else {
             self.append(&mut state, frame);
@@ -292,16 +299,16 @@ impl Source {
         if !state.keep_header(&frame, clock, play.reduce_sequence_header) {
             return;
         }
-        let number = state.journal.push(Entry {
-            frame: frame.clone(),
-            clock,
-        });
+        let number = state.journal.end();
         state.gop.follow(number, &frame, play.gop_cache_max_frames);
+        state.journal.push(Entry { frame, clock });
         if clock < before - i64::from(u8::MAX) {
-            state.waiters.wake_all(&self.courier);
+            state.waiters.wake_all();
+            self.courier.flush();
         } else {
             let end = state.journal.end();
-            state.waiters.reach(end, clock, &self.courier);
+            state.waiters.reach(end, clock);
+            self.courier.reach(end, clock);
         }
         if number.is_multiple_of(TRIM_EVERY) || state.journal.bytes() > SOURCE_JOURNAL_BYTES {
             self.trim(state, &play);
@@ -328,7 +335,7 @@ impl Source {
             let span = i64::try_from(kept_sound.as_millis()).unwrap_or(i64::MAX);
             keep = keep.min(state.journal.within(span));
         }
-        let slowest = self.cursors.borrow().iter().map(|cursor| cursor.next.get()).min();
+        let slowest = self.positions.borrow().slowest();
         if let Some(slowest) = slowest.filter(|&slowest| slowest < keep) {
             let span = i64::try_from(play.queue_length.as_millis()).unwrap_or(i64::MAX);
             keep = slowest.max(state.journal.within(span)).min(keep);
@@ -344,8 +351,10 @@ impl Source {
 impl State {
     /// Remembers metadata and headers; gives whether players shall get this message.
     fn keep_header(&mut self, frame: &Frame, clock: i64, reduce: bool) -> bool {
-        let header = Header {
-            number: self.journal.end(),
+        let number = self.journal.end();
+        // Most messages are no headers: their payloads are not to be shared for nothing.
+        let header = || Header {
+            number,
             entry: Entry {
                 frame: frame.clone(),
                 clock,
@@ -357,7 +366,7 @@ impl State {
                 return false;
             }
             if is_kept {
-                self.metadata = Some(header);
+                self.metadata = Some(header());
             }
             return true;
         }
@@ -371,7 +380,7 @@ impl State {
             .find(|known| header_key(&known.entry.frame) == key)
         else {
             if self.headers.len() < SOURCE_HEADERS {
-                self.headers.push(header);
+                self.headers.push(header());
                 // Audio before video, as players of old expect it.
                 self.headers.sort_by_key(|known| header_key(&known.entry.frame));
             }
@@ -381,7 +390,7 @@ impl State {
         if repeated && reduce {
             return false;
         }
-        *known = header;
+        *known = header();
         if !repeated && frame.facts.is_video_sequence_header() {
             // Older pictures would be decoded with the wrong parameters.
             self.gop.clear();
@@ -452,8 +461,8 @@ impl Drop for Publication {
             state.metadata = None;
             state.headers.clear();
         }
-        state.waiters.wake_all(&self.source.courier);
-        self.source.courier.wake();
+        state.waiters.wake_all();
+        self.source.courier.end();
         self.source.trim(&mut state, &play);
     }
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::consumer::Consumer;
 use super::encoded::Encoded;
 use super::journal::Entry;
+use super::parcel::Terms;
 use super::place::Place;
 use super::source::{Source, State};
 use super::view::{Batch, Batches, View, ViewList, Views};
@@ -110,6 +111,10 @@ impl Batches for TsView {
         self.encoded.copy(batch.from, batch.to, out);
         let skip = std::mem::take(&mut player.skip);
         out.drain(begin..(begin + skip).min(out.len()));
+    }
+
+    fn terms(player: &Entrance, _: &Place) -> Option<Terms> {
+        (player.has_entered && player.skip == 0).then(Terms::default)
     }
 
     fn finish(&self, player: &Entrance, out: &mut Vec<u8>) {

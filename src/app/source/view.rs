@@ -8,6 +8,7 @@ use super::encoded::Encoded;
 use super::flv_view::FlvView;
 use super::journal::{Entry, Journal};
 use super::mp4_view::Mp4View;
+use super::parcel::{PARCEL_BYTES, Packer, Parcel, Terms};
 use super::place::Place;
 use super::rtmp_view::RtmpView;
 use super::source::State;
@@ -71,8 +72,29 @@ pub trait Batches: View {
     /// Appends messages `batch.from..batch.to`, and what must stand before them, to `out`.
     fn write(&self, player: &mut Self::Player, place: &mut Place, batch: &Batch<'_>, out: &mut Vec<u8>);
 
+    /// What a player's bytes depend on where they are the same for all who stand at its message; none while they are its
+    /// own.
+    fn terms(_player: &Self::Player, _place: &Place) -> Option<Terms> {
+        None
+    }
+
+    /// Puts messages `parcel.from..parcel.to` into a parcel for players of its terms.
+    fn fill(&self, parcel: &mut Parcel) {
+        self.encoded().copy(parcel.from, parcel.to, &mut parcel.bytes);
+    }
+
     /// Appends what is held back until more comes, where the stream ends.
     fn finish(&self, _player: &Self::Player, _out: &mut Vec<u8>) {}
+}
+
+impl<V: Batches> Packer for RefCell<V> {
+    fn pack(&self, state: &State, parcel: &mut Parcel) -> bool {
+        let mut view = self.borrow_mut();
+        view.extend(&state.journal);
+        parcel.to = view.encoded().batch_end(parcel.from, PARCEL_BYTES).min(parcel.limit);
+        view.fill(parcel);
+        true
+    }
 }
 
 /// What one player is sent next.

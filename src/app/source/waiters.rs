@@ -3,9 +3,8 @@
 use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
-use super::courier::{Courier, Deliver};
 use crate::core::coroutine::Waker;
 
 /// What a consumer waits for: the journal beyond this message and its timeline beyond this moment.
@@ -17,45 +16,45 @@ pub struct Target {
     pub number: u64,
 }
 
-/// A consumer's place among the waiters; it has at most one entry at a time.
-pub struct Waiter {
-    notice: Notice,
-    entered: Cell<Option<Target>>,
+impl Target {
+    /// What is never passed.
+    pub const NEVER: Target = Target {
+        clock: i64::MAX,
+        number: u64::MAX,
+    };
+
+    /// Whether a journal that ends with number `end` and this clock has passed it.
+    pub fn is_passed(self, end: u64, clock: i64) -> bool {
+        end > self.number && (clock > self.clock || self.clock == i64::MIN)
+    }
+
+    /// What is passed when one of the two is, or before.
+    pub fn min_each(self, other: Target) -> Target {
+        Target {
+            clock: self.clock.min(other.clock),
+            number: self.number.min(other.number),
+        }
+    }
 }
 
-/// How a waiter learns that its target is reached.
-enum Notice {
-    Wake(Waker),
-    Deliver(Weak<dyn Deliver>),
+/// A coroutine's place among the waiters; it has at most one entry at a time.
+pub struct Waiter {
+    waker: Waker,
+    entered: Cell<Option<Target>>,
 }
 
 impl Waiter {
     /// A place for the running coroutine.
     pub fn new() -> Rc<Self> {
         Rc::new(Waiter {
-            notice: Notice::Wake(Waker::current()),
+            waker: Waker::current(),
             entered: Cell::new(None),
         })
     }
 
-    /// A place for somebody for whom the courier sends.
-    pub fn with_delivery(delivery: Weak<dyn Deliver>) -> Rc<Self> {
-        Rc::new(Waiter {
-            notice: Notice::Deliver(delivery),
-            entered: Cell::new(None),
-        })
-    }
-
-    fn tell(&self, courier: &Courier) {
+    fn tell(&self) {
         self.entered.set(None);
-        match &self.notice {
-            Notice::Wake(waker) => waker.wake(),
-            Notice::Deliver(delivery) => {
-                if let Some(delivery) = delivery.upgrade() {
-                    courier.call(delivery);
-                }
-            }
-        }
+        self.waker.wake();
     }
 }
 
@@ -110,7 +109,7 @@ impl Waiters {
     }
 
     /// Tells those whose targets are reached.
-    pub fn reach(&mut self, end: u64, clock: i64, courier: &Courier) {
+    pub fn reach(&mut self, end: u64, clock: i64) {
         while self
             .by_clock
             .peek()
@@ -120,7 +119,7 @@ impl Waiters {
                 break;
             };
             if end > item.key.number {
-                item.waiter.tell(courier);
+                item.waiter.tell();
             } else {
                 self.by_number.push(Reverse(Item {
                     key: item.key.number,
@@ -130,18 +129,18 @@ impl Waiters {
         }
         while self.by_number.peek().is_some_and(|Reverse(item)| end > item.key) {
             if let Some(Reverse(item)) = self.by_number.pop() {
-                item.waiter.tell(courier);
+                item.waiter.tell();
             }
         }
     }
 
     /// Tells everybody: the timeline jumped back, or the stream ended.
-    pub fn wake_all(&mut self, courier: &Courier) {
+    pub fn wake_all(&mut self) {
         for Reverse(item) in self.by_clock.drain() {
-            item.waiter.tell(courier);
+            item.waiter.tell();
         }
         for Reverse(item) in self.by_number.drain() {
-            item.waiter.tell(courier);
+            item.waiter.tell();
         }
     }
 }
@@ -161,11 +160,11 @@ mod tests {
             let mut waiters = Waiters::default();
             let waiter = Waiter::new();
             waiters.enter(&waiter, Target { clock: 350, number: 8 });
-            waiters.reach(20, 350, &Courier::default());
+            waiters.reach(20, 350);
             assert!(waiting(&waiter));
-            waiters.reach(8, 400, &Courier::default());
+            waiters.reach(8, 400);
             assert!(waiting(&waiter));
-            waiters.reach(9, 400, &Courier::default());
+            waiters.reach(9, 400);
             assert!(!waiting(&waiter));
         })
         .unwrap();
@@ -186,10 +185,10 @@ mod tests {
                 );
             }
             assert_eq!(waiters.by_clock.len(), 1);
-            waiters.reach(1, -5, &Courier::default());
+            waiters.reach(1, -5);
             assert!(!waiting(&waiter));
             waiters.enter(&waiter, Target { clock: 10, number: 0 });
-            waiters.wake_all(&Courier::default());
+            waiters.wake_all();
             assert!(!waiting(&waiter));
         })
         .unwrap();

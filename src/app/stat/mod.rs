@@ -23,6 +23,7 @@ pub use self::reload::{ReloadLog, ReloadState};
 pub use self::stream::{Publishing, Stream};
 pub use self::traffic::{Carrier, Traffic};
 pub use self::vhost::Vhost;
+use crate::app::identity;
 use crate::core::clock::Moment;
 use crate::core::coroutine;
 use crate::kernel::error::Result;
@@ -50,6 +51,8 @@ pub struct Statistics {
     /// How the last reload went.
     pub reloads: ReloadLog,
     samples_host: bool,
+    /// What the ids of vhosts and streams are made from; random ones without it.
+    id_seed: Option<String>,
     lag: Cell<Duration>,
 }
 
@@ -75,7 +78,21 @@ impl Statistics {
             },
             reloads: ReloadLog::default(),
             samples_host,
+            id_seed: None,
             lag: Cell::default(),
+        }
+    }
+
+    /// The same with ids of vhosts and streams that others with this seed give to them too.
+    pub fn with_ids_of(mut self, seed: Option<&str>) -> Self {
+        self.id_seed = seed.map(str::to_owned);
+        self
+    }
+
+    fn id_of(&self, name: &str) -> String {
+        match &self.id_seed {
+            Some(seed) => identity::id_of(seed, name),
+            None => identity::random_id(),
         }
     }
 
@@ -104,13 +121,13 @@ impl Statistics {
 
     fn vhost_of(&self, name: &str) -> Rc<Vhost> {
         let mut vhosts = self.vhosts.borrow_mut();
-        let make = || Rc::new(Vhost::new(name));
+        let make = || Rc::new(Vhost::new(name, self.id_of(name)));
         vhosts.entry(name.to_owned()).or_insert_with(make).clone()
     }
 
     fn stream_of(&self, new: &NewClient<'_>, vhost: &Rc<Vhost>) -> Rc<Stream> {
         let mut streams = self.streams.borrow_mut();
-        let make = || Rc::new(Stream::new(new, vhost.clone()));
+        let make = || Rc::new(Stream::new(new, vhost.clone(), self.id_of(new.url)));
         streams.entry(new.url.to_owned()).or_insert_with(make).clone()
     }
 

@@ -8,7 +8,6 @@ use super::client::NewClient;
 use super::media::{AudioInfo, MediaReader, VideoInfo};
 use super::traffic::Traffic;
 use super::vhost::Vhost;
-use crate::app::identity;
 use crate::kernel::frame::{Frame, Kind};
 
 /// A stream's figures.
@@ -37,9 +36,9 @@ pub struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(new: &NewClient<'_>, vhost: Rc<Vhost>) -> Self {
+    pub(super) fn new(new: &NewClient<'_>, vhost: Rc<Vhost>, id: String) -> Self {
         Stream {
-            id: identity::random_id(),
+            id,
             name: new.stream.to_owned(),
             app: new.app.to_owned(),
             vhost,

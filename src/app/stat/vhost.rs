@@ -3,7 +3,6 @@
 use std::cell::Cell;
 
 use super::traffic::Traffic;
-use crate::app::identity;
 
 /// A vhost's figures.
 pub struct Vhost {
@@ -18,9 +17,9 @@ pub struct Vhost {
 }
 
 impl Vhost {
-    pub(super) fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str, id: String) -> Self {
         Vhost {
-            id: identity::random_id(),
+            id,
             name: name.to_owned(),
             traffic: Traffic::new(),
             clients: Cell::new(0),

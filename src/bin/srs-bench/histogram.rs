@@ -59,7 +59,7 @@ fn upper_bound(bucket: usize) -> u64 {
     let bucket = bucket as u64;
     let shift = (bucket / HALF).saturating_sub(1);
     let step = bucket - shift * HALF;
-    ((u128::from(step) + 1 << shift) - 1).min(u128::from(u64::MAX)) as u64
+    (((u128::from(step) + 1) << shift) - 1).min(u128::from(u64::MAX)) as u64
 }
 
 #[cfg(test)]

@@ -400,7 +400,8 @@ mod tests {
             bad.remove(at);
             bad
         };
-        let changed = |at: usize, change: &dyn Fn(&mut (Kind, u32, Vec<u8>))| {
+        type Message = (Kind, u32, Vec<u8>);
+        let changed = |at: usize, change: &dyn Fn(&mut Message)| {
             let mut bad = good.clone();
             change(&mut bad[at]);
             bad

@@ -1,13 +1,14 @@
-//! The start of a child that ends with its parent: what posix_spawn(3) does, and PR_SET_PDEATHSIG, which it cannot do.
+//! The start of a child that may end with its parent: what posix_spawn(3) does, and PR_SET_PDEATHSIG, which it cannot do.
 //!
 //! The child borrows our memory until it runs its own program (CLONE_VM), and the starting thread waits that long
 //! (CLONE_VFORK): no page table is copied, however large the server has grown.
 
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
 use std::ptr;
 
 use nix::errno::Errno;
@@ -23,43 +24,41 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/bin:/usr/bin";
 /// The exit status of a child that could not run its program, which nobody sees.
 const FAILED: libc::c_int = 127;
 
-/// All that the child needs, put together beforehand: it must not allocate.
+/// How a child is to run.
 pub(super) struct Launch<'a> {
-    /// Where the program may be, in turn.
-    places: Vec<CString>,
-    arguments: Vec<CString>,
-    environment: Vec<CString>,
+    /// Its working folder, if not ours.
+    pub folder: Option<PathBuf>,
+    /// What its environment has besides ours.
+    pub variables: Vec<(OsString, OsString)>,
+    /// Descriptors that stay open.
+    pub kept: Vec<RawFd>,
+    /// The signal that it gets at our end.
+    pub end_with_us: Option<Signal>,
     /// What become its standard input, output and errors.
-    streams: [&'a File; 3],
+    pub streams: [&'a File; 3],
 }
 
-impl<'a> Launch<'a> {
-    /// # Errors
-    /// `InvalidInput` for a NUL inside the program's name or an argument.
-    pub fn new(program: OsString, arguments: Vec<OsString>, streams: [&'a File; 3]) -> io::Result<Self> {
-        Ok(Launch {
-            places: places(&program)?,
-            arguments: std::iter::once(program)
-                .chain(arguments)
-                .map(c_string)
-                .collect::<io::Result<_>>()?,
-            environment: environment(),
-            streams,
-        })
-    }
-
-    /// Starts it. The thread that calls this must live as long as the process: the child ends with either.
+impl Launch<'_> {
+    /// Starts a program. The thread that calls this must live as long as the process if the child is to end with it.
     ///
     /// # Errors
-    /// The system's.
-    pub fn start(&self) -> io::Result<Pid> {
+    /// `InvalidInput` for a NUL inside the program's name or another text; the system's.
+    pub fn start(self, program: OsString, arguments: Vec<OsString>) -> io::Result<Pid> {
         let (fault, report) = pipe2(OFlag::O_CLOEXEC)?;
-        let (arguments, environment) = (pointers(&self.arguments), pointers(&self.environment));
+        let places = places(&program)?;
+        let folder = self.folder.map(|path| c_string(path.into_os_string())).transpose()?;
+        let all = std::iter::once(program).chain(arguments);
+        let arguments = all.map(c_string).collect::<io::Result<Vec<_>>>()?;
+        let environment = environment(self.variables);
+        let (arguments, environment) = (pointers(&arguments), pointers(&environment));
         let child = Child {
-            places: &self.places,
+            places: &places,
             arguments: arguments.as_ptr(),
             environment: environment.as_ptr(),
+            folder: folder.as_deref(),
             streams: self.streams.map(AsRawFd::as_raw_fd),
+            kept: &self.kept,
+            end_with_us: self.end_with_us,
             report: report.as_raw_fd(),
             parent: Pid::this().as_raw(),
         };
@@ -93,10 +92,14 @@ fn read_fault(mut pipe: File) -> Option<io::Error> {
 
 /// The child until it runs its program. It shares our memory, so it allocates nothing and never returns into our code.
 struct Child<'a> {
+    /// Where the program may be, in turn.
     places: &'a [CString],
     arguments: *const *const libc::c_char,
     environment: *const *const libc::c_char,
+    folder: Option<&'a CStr>,
     streams: [RawFd; 3],
+    kept: &'a [RawFd],
+    end_with_us: Option<Signal>,
     report: RawFd,
     parent: libc::pid_t,
 }
@@ -116,16 +119,29 @@ impl Child<'_> {
     fn become_program(&self) -> Errno {
         // SAFETY: system calls on descriptors and memory that the starter keeps until they are done.
         unsafe {
-            if libc::prctl(libc::PR_SET_PDEATHSIG, Signal::SIGKILL as libc::c_ulong) != 0 {
-                return Errno::last();
+            if let Some(signal) = self.end_with_us {
+                if libc::prctl(libc::PR_SET_PDEATHSIG, signal as libc::c_ulong) != 0 {
+                    return Errno::last();
+                }
+                // It may have ended before that, while we waited for nobody.
+                if libc::getppid() != self.parent {
+                    return Errno::ESRCH;
+                }
             }
-            // It may have ended before that, while we waited for nobody.
-            if libc::getppid() != self.parent {
-                return Errno::ESRCH;
+            if let Some(folder) = self.folder
+                && libc::chdir(folder.as_ptr()) != 0
+            {
+                return Errno::last();
             }
             for (wanted, ours) in (0..).zip(self.streams) {
                 // Our descriptors close at exec, their duplicates do not.
                 if libc::dup2(ours, wanted) < 0 {
+                    return Errno::last();
+                }
+            }
+            for kept in self.kept {
+                // The flag is that of the child's descriptor; ours keeps it.
+                if libc::fcntl(*kept, libc::F_SETFD, 0) < 0 {
                     return Errno::last();
                 }
             }
@@ -172,8 +188,9 @@ fn places(program: &OsStr) -> io::Result<Vec<CString>> {
         .collect()
 }
 
-fn environment() -> Vec<CString> {
+fn environment(more: Vec<(OsString, OsString)>) -> Vec<CString> {
     std::env::vars_os()
+        .chain(more)
         .filter_map(|(mut name, value)| {
             name.push("=");
             name.push(value);

@@ -65,17 +65,50 @@ pub fn patch_timestamp(header: &mut [u8; TAG_HEADER_BYTES], timestamp: u32) {
 /// player's clock starts at its own zero; what lies up to a minute before that becomes zero. Only whole tag headers are
 /// looked at.
 pub fn rebase_timestamps(batch: &mut [u8], base: u32) {
-    let mut rest = batch;
-    while let Some((header, tail)) = rest.split_first_chunk_mut::<TAG_HEADER_BYTES>() {
-        let [_, size2, size1, size0, time2, time1, time0, time3, ..] = *header;
-        let timestamp = u32::from_be_bytes([time3, time2, time1, time0]);
-        let rebased = timestamp.wrapping_sub(base);
-        patch_timestamp(header, if rebased > u32::MAX - EARLY_MS { 0 } else { rebased });
-        let body_bytes = u32::from_be_bytes([0, size2, size1, size0]) as usize;
-        let Some((_, next)) = tail.split_at_mut_checked(body_bytes + PREVIOUS_TAG_SIZE_BYTES) else {
+    TimestampFields::find(batch).rebase(batch, base);
+}
+
+/// Where the tags of a batch that [`put_tag`] wrote have their timestamps, to write those of one player after another.
+#[derive(Debug)]
+pub struct TimestampFields {
+    /// Of each tag, where its header begins and its time, ms.
+    tags: Vec<(usize, u32)>,
+    /// What was taken off last.
+    base: u32,
+}
+
+impl TimestampFields {
+    /// Looks at all whole tag headers.
+    pub fn find(batch: &[u8]) -> Self {
+        let mut tags = Vec::new();
+        let mut at = 0;
+        while let Some(header) = batch.get(at..).and_then(|rest| rest.first_chunk::<TAG_HEADER_BYTES>()) {
+            let [_, size2, size1, size0, time2, time1, time0, time3, ..] = *header;
+            tags.push((at, u32::from_be_bytes([time3, time2, time1, time0])));
+            let body_bytes = u32::from_be_bytes([0, size2, size1, size0]) as usize;
+            at += TAG_OVERHEAD_BYTES + body_bytes;
+        }
+        TimestampFields { tags, base: 0 }
+    }
+
+    /// The batch moved back by `bytes` in its buffer.
+    pub fn shift(&mut self, bytes: usize) {
+        self.tags.iter_mut().for_each(|(at, _)| *at += bytes);
+    }
+
+    /// Writes each tag's time less `base`, as [`rebase_timestamps`] does.
+    pub fn rebase(&mut self, batch: &mut [u8], base: u32) {
+        if base == self.base {
             return;
-        };
-        rest = next;
+        }
+        self.base = base;
+        for &(at, timestamp) in &self.tags {
+            let rebased = timestamp.wrapping_sub(base);
+            let header = batch.get_mut(at..).and_then(|rest| rest.first_chunk_mut());
+            if let Some(header) = header {
+                patch_timestamp(header, if rebased > u32::MAX - EARLY_MS { 0 } else { rebased });
+            }
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! HTTP/1.0 and 1.1 (RFC 9110, RFC 9112) as state machines over bytes: request heads, bodies, response heads, and the
 //! pieces of meaning that files need. Sockets, clocks and what is served belong to `app`.
 
+pub mod answer;
 pub mod body;
 pub mod client;
 pub mod conditional;

@@ -6,7 +6,7 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -28,6 +28,7 @@ pub struct Setup {
     default_vhost: Option<String>,
     chunk_size: Option<u32>,
     port: Option<u16>,
+    listen: Option<String>,
     environment: Vec<(&'static str, String)>,
     allowed_errors: Vec<&'static str>,
     small_disk: Option<&'static str>,
@@ -61,6 +62,12 @@ impl Setup {
     /// The port to listen on, which the test itself holds: servers can follow one another there.
     pub fn port(mut self, port: &Port) -> Self {
         self.port = Some(port.number());
+        self
+    }
+
+    /// Where to listen for RTMP, instead of the port on 127.0.0.1.
+    pub fn listen(mut self, addresses: &str) -> Self {
+        self.listen = Some(addresses.to_owned());
         self
     }
 
@@ -129,7 +136,9 @@ impl Setup {
             allowed_errors: self.allowed_errors,
             port,
             folder,
+            has_ended: false,
             _port: held,
+            is_killed: false,
         }
     }
 
@@ -140,13 +149,16 @@ impl Setup {
             program: Running::StandIn(nginx),
             allowed_errors: self.allowed_errors,
             folder,
+            has_ended: false,
             _port: None,
+            is_killed: false,
         }
     }
 
     /// The configuration as text.
     pub fn configuration(&self, port: u16) -> String {
-        let mut text = format!("listen 127.0.0.1:{port};\ndaemon off;\nsrs_log_tank console;\npid srs.pid;\n");
+        let listen = self.listen.clone().unwrap_or_else(|| format!("127.0.0.1:{port}"));
+        let mut text = format!("listen {listen};\ndaemon off;\nsrs_log_tank console;\npid srs.pid;\n");
         // The default (1000) asks for more file descriptors than many systems give by default.
         if !self.globals.contains("max_connections") {
             text += "max_connections 500;\n";
@@ -182,7 +194,10 @@ pub struct Server {
     allowed_errors: Vec<&'static str>,
     port: u16,
     folder: WorkDir,
+    /// The scenario has ended it.
+    has_ended: bool,
     _port: Option<Port>,
+    is_killed: bool,
 }
 
 impl Server {
@@ -220,6 +235,28 @@ impl Server {
     #[track_caller]
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.pid().cast_signed()), signal).unwrap_or_else(|e| panic!("send {signal}: {e}"));
+    }
+
+    /// Sends it a signal that ends it, and gives how it ended.
+    #[track_caller]
+    pub fn end_by(mut self, signal: Signal) -> ExitStatus {
+        self.signal(signal);
+        let Running::Real(program) = &mut self.program else {
+            panic!("the stand-in ends otherwise");
+        };
+        let ended = program.wait(20).status;
+        self.has_ended = true;
+        ended
+    }
+
+    /// Waits until it ends by itself, as the scenario wants it.
+    #[track_caller]
+    pub fn wait_until_ended(&mut self, seconds: u64) {
+        let Running::Real(program) = &mut self.program else {
+            panic!("the stand-in does not end");
+        };
+        program.wait(seconds).ok();
+        self.has_ended = true;
     }
 
     /// Whether this is the stand-in, whose log is not ours.
@@ -283,16 +320,30 @@ impl Server {
         count.parse().unwrap_or_else(|e| panic!("{line}: {e}"))
     }
 
+    /// Ends it as a machine that fails does: without a word to anybody.
+    pub fn kill(&mut self) {
+        self.signal(Signal::SIGKILL);
+        if let Running::Real(program) = &mut self.program {
+            program.wait(5);
+        }
+        self.is_killed = true;
+    }
+
     fn finish(&mut self) {
         let Running::Real(program) = &mut self.program else {
             return;
         };
+        if self.is_killed {
+            return;
+        }
         assert!(
-            program.is_running(),
+            self.has_ended || program.is_running(),
             "the server ended by itself:\n{}",
             tail(&program.output(), 40)
         );
-        program.stop().ok();
+        if !self.has_ended {
+            program.stop().ok();
+        }
         let log = program.output();
         let bad = log.lines().find(|line| self.is_bad(line));
         assert_eq!(bad, None, "the server's log holds a line that it should not");

@@ -47,6 +47,16 @@ impl Web {
         encoder.publish(self.server.folder(), &sample.path(), &self.server.url("s"))
     }
 
+    /// The status of an answer, whose body may be anything.
+    #[track_caller]
+    pub fn status(&self, target: &str) -> u16 {
+        let mut command = Command::new("curl");
+        command.args(["-sS", "--max-time", "20", "-o", "/dev/null", "-w", "%{http_code}"]);
+        command.arg(self.url(target));
+        let output = run("curl", self.server.folder(), 30, &mut command).ok().output;
+        output.trim().parse().expect("a status")
+    }
+
     /// The status and the body of an answer.
     #[track_caller]
     pub fn get(&self, target: &str) -> (u16, String) {

@@ -2,6 +2,29 @@
 
 use crate::app::config::scope::Scope;
 
+/// How a stream is played from an origin, or by a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// RTMP.
+    Rtmp,
+    /// FLV over HTTP.
+    Flv,
+    /// FLV over HTTPS.
+    Flvs,
+}
+
+impl Protocol {
+    /// The protocol of a word, `None` for what is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "rtmp" => Some(Protocol::Rtmp),
+            "flv" => Some(Protocol::Flv),
+            "flvs" => Some(Protocol::Flvs),
+            _ => None,
+        }
+    }
+}
+
 /// The `cluster` block of a vhost; see `docs/edge.md`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
@@ -19,6 +42,10 @@ pub struct Cluster {
     pub origin_cluster: bool,
     /// The other origins' APIs, `host:port`.
     pub coworkers: Vec<String>,
+    /// How streams are played from origins; RTMP unless it says another one.
+    pub protocol: Protocol,
+    /// Whether the client that is the reason for it decides instead.
+    pub follow_client: bool,
 }
 
 impl Cluster {
@@ -31,6 +58,13 @@ impl Cluster {
             debug_srs_upnode: cluster.flag("debug_srs_upnode"),
             origin_cluster: cluster.flag("origin_cluster"),
             coworkers: cluster.texts("coworkers"),
+            protocol: Protocol::parse(&cluster.text("protocol")).unwrap_or(Protocol::Rtmp),
+            follow_client: cluster.flag("follow_client"),
         }
+    }
+
+    /// How a stream is played from an origin for a client that plays by `client`.
+    pub fn pull_protocol(&self, client: Protocol) -> Protocol {
+        if self.follow_client { client } else { self.protocol }
     }
 }

@@ -26,6 +26,7 @@ pub mod play;
 pub mod process;
 pub mod publish;
 pub mod refer;
+pub mod registry;
 pub mod rtmps;
 pub mod security;
 pub mod stats;

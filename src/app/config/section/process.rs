@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use crate::app::config::host::Host;
 use crate::app::config::scope::Scope;
+use crate::core::limits::WORKERS;
+use crate::core::setup::processors;
 
 /// Settings of the process as a whole.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +21,8 @@ pub struct Process {
     pub user: Option<(String, Option<String>)>,
     /// `chroot`: the folder that becomes the root of the file system then.
     pub chroot: Option<PathBuf>,
+    /// `workers`: how many processes share the work, from 1.
+    pub workers: usize,
     /// `daemon`: whether it leaves the terminal; never in a container unless told so.
     pub daemon: bool,
     /// `asprocess`: whether it ends when its parent does.
@@ -46,6 +50,7 @@ impl Process {
             work_dir: root.text("work_dir").into(),
             user: read_user(root),
             chroot: root.given("chroot").map(|given| given.text.into()),
+            workers: read_workers(&root.text("workers")).unwrap_or(1),
             daemon: root.flag("daemon") && !(in_docker && root.flag("disable_daemon_for_docker")),
             asprocess: root.flag("asprocess"),
             in_docker,
@@ -58,6 +63,14 @@ impl Process {
     }
 }
 
+/// A number from 1, or `auto`; `None` for what is neither.
+pub(crate) fn read_workers(text: &str) -> Option<usize> {
+    match text {
+        "auto" => Some(processors().min(WORKERS)),
+        text => text.parse().ok().filter(|count| (1..=WORKERS).contains(count)),
+    }
+}
+
 fn read_user(root: &Scope<'_>) -> Option<(String, Option<String>)> {
     let mut words = root.texts("user").into_iter();
     words.next().map(|name| (name, words.next()))
@@ -66,4 +79,25 @@ fn read_user(root: &Scope<'_>) -> Option<(String, Option<String>)> {
 /// Whether the server runs in a container, by its own word or by the look of the machine.
 pub(crate) fn is_in_docker(root: &Scope<'_>, host: &Host) -> bool {
     host.in_docker || root.flag("in_docker")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::config::load_text;
+
+    #[test]
+    fn workers_are_a_number_or_auto() {
+        let workers = |text: &str| {
+            let text = format!("listen 1935; {text} vhost __defaultVhost__ {{}}");
+            load_text(&text, Host::TEST).map(|loaded| loaded.config.process.workers)
+        };
+        assert_eq!(workers("").ok(), Some(1));
+        assert_eq!(workers("workers 4;").ok(), Some(4));
+        assert_eq!(workers("workers auto;").ok(), Some(processors().min(WORKERS)));
+        for wrong in ["0", "-1", "257", "many"] {
+            let fault = workers(&format!("workers {wrong};")).unwrap_err();
+            assert!(fault.to_string().contains("illegal workers"), "{fault}");
+        }
+    }
 }

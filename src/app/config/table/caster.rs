@@ -1,17 +1,17 @@
 //! Inputs that are turned into RTMP streams.
 
 rows! {
-    "stream_caster"                    Block     "-"        none  restart Live "2+" built
+    "stream_caster"                    Block     "-"        none  reload  Live "2+" built
         "Converts other pushes to RTMP" "repeatable";
-    "stream_caster.enabled"            Flag      "off"      none  restart Live "2+" built
+    "stream_caster.enabled"            Flag      "off"      none  reload  Live "2+" built
         "Run this caster";
-    "stream_caster.caster"             Text      "-"        none  restart Live "2+" built
+    "stream_caster.caster"             Text      "-"        none  reload  Live "2+" built
         "Kind of input" "mpegts_over_udp, flv, rtsp; gb28181 (4+) is not built yet; other: error 4010" ["rtsp"];
-    "stream_caster.output"             Text      "-"        none  restart Live "2+" built
+    "stream_caster.output"             Text      "-"        none  reload  Live "2+" built
         "RTMP target URL template" "flv, rtsp: [vhost] [app] [stream]; gb28181: [stream]" ["rtmp://127.0.0.1/live/livestream"];
-    "stream_caster.listen"             Text      "0"        none  restart Live "2+" built
+    "stream_caster.listen"             Text      "0"        none  reload  Live "2+" built
         "Listen port of this caster" "must be >0 when enabled; ip:port or [ipv6]:port too, a multicast group for mpegts_over_udp" ["8935"];
-    "stream_caster.interface"          Text      "-"        none  restart Live "-" built
+    "stream_caster.interface"          Text      "-"        none  reload  Live "-" built
         "Where a multicast group is joined" "the interface's IPv4 address, or its number for IPv6; empty: the system's choice" ["192.0.2.7"];
     "stream_caster.sip"                Block     "-"        none  restart Live "4+" unbuilt
         "SIP section of gb28181 caster";
@@ -41,9 +41,9 @@ rows! {
         "Old auto invite switch" "dropped with warning";
     "stream_caster.sip.host"           Text      "-"        none  restart Illegal "4" built
         "Old SIP host" "illegal from 5";
-    "stream_caster.rtp_port_min"       Int       "0"        none  restart Live "2-4" built
+    "stream_caster.rtp_port_min"       Int       "0"        none  reload  Live "2-4" built
         "First RTP UDP port of rtsp caster" "rtsp caster; 0: the system chooses; dropped with a warning for others";
-    "stream_caster.rtp_port_max"       Int       "0"        none  restart Live "2-4" built
+    "stream_caster.rtp_port_max"       Int       "0"        none  reload  Live "2-4" built
         "Last RTP UDP port of rtsp caster" "rtsp caster; 0: the system chooses; dropped with a warning for others";
     "stream_caster.host"               Text      "*"        none  restart Deprecated "4" built
         "Old IP for gb28181 SDP" "transform moves it to sip.candidate";

@@ -1,6 +1,6 @@
 //! The rows of the directive table, a file for each part of the server.
 //!
-//! A row reads: path, kind, default, environment (`own`, `none` or a list), `reload` or `restart`, status, the major
+//! A row reads: path, kind, default, environment (`own`, `none` or a list), `reload`, `next` or `restart`, status, the major
 //! versions of SRS that knew it, `built` or `unbuilt`, then what it is for and what else there is to know.
 
 use super::directive::Row;
@@ -28,8 +28,9 @@ macro_rules! rows {
     (@env own) => { crate::app::config::directive::Variables::Own };
     (@env none) => { crate::app::config::directive::Variables::None };
     (@env $names:tt) => { crate::app::config::directive::Variables::Named(&$names) };
-    (@reload reload) => { true };
-    (@reload restart) => { false };
+    (@reload reload) => { crate::app::config::directive::Reload::Now };
+    (@reload next) => { crate::app::config::directive::Reload::Next };
+    (@reload restart) => { crate::app::config::directive::Reload::Restart };
     (@built built) => { true };
     (@built unbuilt) => { false };
 }
@@ -38,6 +39,7 @@ mod caster;
 mod http;
 mod process;
 mod realtime;
+mod registry;
 mod vhost;
 mod vhost_ffmpeg;
 mod vhost_files;
@@ -50,6 +52,7 @@ pub(super) const ALL: &[&[Row]] = &[
     http::ROWS,
     realtime::ROWS,
     caster::ROWS,
+    registry::ROWS,
     vhost::ROWS,
     vhost_http::ROWS,
     vhost_files::ROWS,

@@ -5,23 +5,23 @@ rows! {
         "Stable id of this server" "absent: read from the file beside the pid file that ends in .id, else made up and written there" ["vid-0000001"];
     "pid"                              Text      "./objs/srs.pid" own   restart Live "1+" built
         "File that holds the process id and is locked while the server runs" "the service script reads this line";
-    "ff_log_dir"                       Text      "./objs"   own   reload  Live "1+" built
+    "ff_log_dir"                       Text      "./objs"   own   next    Live "1+" built
         "Folder for logs of child processes" "/dev/null disables; file ffmpeg-*.log; next child start";
-    "ff_log_level"                     Text      "info"     own   reload  Live "3+" built
+    "ff_log_level"                     Text      "info"     own   next    Live "3+" built
         "Log level passed to ffmpeg as -loglevel" "empty: option left out; next child start";
-    "srs_log_tank"                     Text      "file"     ["SRS_SRS_LOG_TANK", "SRS_LOG_TANK"] restart Live "1+" built
+    "srs_log_tank"                     Text      "file"     ["SRS_SRS_LOG_TANK", "SRS_LOG_TANK"] reload  Live "1+" built
         "Where the log goes" "file or console; default console in a container";
-    "srs_log_level"                    Text      "trace"    ["SRS_SRS_LOG_LEVEL", "SRS_LOG_LEVEL"] restart Live "1+" built
+    "srs_log_level"                    Text      "trace"    ["SRS_SRS_LOG_LEVEL", "SRS_LOG_LEVEL"] reload  Live "1+" built
         "Least severity that is logged, by the old names" "verbose info trace warn error; another text turns the log off";
-    "srs_log_level_v2"                 Text      "-"        ["SRS_SRS_LOG_LEVEL_V2", "SRS_LOG_LEVEL_V2"] restart Live "5+" built
+    "srs_log_level_v2"                 Text      "-"        ["SRS_SRS_LOG_LEVEL_V2", "SRS_LOG_LEVEL_V2"] reload  Live "5+" built
         "Least severity that is logged, by the new names; stronger than srs_log_level" "trace debug info warn error; another text turns the log off" ["info"];
-    "srs_log_file"                     Text      "./objs/srs.log" ["SRS_SRS_LOG_FILE", "SRS_LOG_FILE"] restart Live "1+" built
+    "srs_log_file"                     Text      "./objs/srs.log" ["SRS_SRS_LOG_FILE", "SRS_LOG_FILE"] reload  Live "1+" built
         "File that the log is appended to, when srs_log_tank is file";
-    "max_connections"                  Int       "1000"     own   reload  Live "1+" built
+    "max_connections"                  Int       "1000"     own   next    Live "1+" built
         "How many clients may be connected at a time" "above 0; 128 more than this must stay below the limit of open files";
     "daemon"                           Flag      "on"       own   restart Live "1+" built
         "Run in the background" "off in a container (see disable_daemon_for_docker) and without a file; not together with asprocess";
-    "utc_time"                         Flag      "off"      own   restart Live "2+" built
+    "utc_time"                         Flag      "off"      own   reload  Live "2+" built
         "UTC instead of local time in the log and in path templates" "logs use the value of the start; path templates follow a reload";
     "pithy_print_ms"                   Millis    "10000"    own   reload  Live "2+" built
         "Time between the progress lines of each kind of client";
@@ -31,17 +31,19 @@ rows! {
         "Account that the process runs under once it listens, and its group" "names or numbers; root has to start it; SRS has no such directive" ["media media"];
     "chroot"                           Text      "-"        none  restart Live "-" built
         "Folder that becomes the root of the file system once the server listens" "root has to start it; SRS has no such directive" ["/srv/media"];
-    "limits"                           Block     "-"        none  reload  Live "-" built
+    "workers"                          Text      "1"        none  restart Live "-" built
+        "How many processes share the work of the server" "a number, or auto: as many as it may use processors; SRS has no such directive" ["auto"];
+    "limits"                           Block     "-"        none  next    Live "-" built
         "What one address may ask of the server" "SRS has no such block; IPv6 counts by the first 64 bits";
-    "limits.connections_per_ip"        Int       "0"        none  reload  Live "-" built
+    "limits.connections_per_ip"        Int       "0"        none  next    Live "-" built
         "How many connections an address may have at a time" "0: no limit";
-    "limits.new_connections_per_ip"    Int       "0"        none  reload  Live "-" built
+    "limits.new_connections_per_ip"    Int       "0"        none  next    Live "-" built
         "How many connections an address may make in a second" "0: no limit";
-    "limits.exempt"                    List      "-"        none  reload  Live "-" built
+    "limits.exempt"                    List      "-"        none  next    Live "-" built
         "Addresses and networks that are not counted" ["127.0.0.1 10.0.0.0/8"];
     "asprocess"                        Flag      "off"      own   restart Live "2+" built
         "End when the parent process ends" "not together with daemon; started by process 1 is an error";
-    "empty_ip_ok"                      Flag      "on"       own   reload  Live "3+" built
+    "empty_ip_ok"                      Flag      "on"       own   next    Live "3+" built
         "Serve clients whose address the system does not tell";
     "in_docker"                        Flag      "off"      own   restart Live "4+" built
         "Behave as in a container" "off: the server looks at its control group";
@@ -69,13 +71,13 @@ rows! {
         "Marks a reference that is not meant to be run; the server refuses it" "checked last, also by -t";
     "listen"                           List      "(required)" own   reload  Live "1+" built
         "Where RTMP clients are awaited" "port, ip:port or [ipv6]:port, several allowed; a reload re-opens all of them" ["1935"];
-    "chunk_size"                       Int       "60000"    ["SRS_VHOST_CHUNK_SIZE"] reload  Live "1+" built
+    "chunk_size"                       Int       "60000"    ["SRS_VHOST_CHUNK_SIZE"] next    Live "1+" built
         "Size of outgoing RTMP chunks, bytes" "128..65536, else a warning; the variable is that of the vhost";
-    "heartbeat"                        Block     "-"        none  restart Live "1+" built
+    "heartbeat"                        Block     "-"        none  reload  Live "1+" built
         "Report-home section";
-    "heartbeat.enabled"                Flag      "off"      own   restart Live "1+" built
+    "heartbeat.enabled"                Flag      "off"      own   reload  Live "1+" built
         "Send heartbeat posts";
-    "heartbeat.interval"               Seconds   "10"       own   restart Live "1+" built
+    "heartbeat.interval"               Seconds   "10"       own   reload  Live "1+" built
         "Time between posts" "integer parse: 9.3 gives 9; must be >0";
     "heartbeat.url"                    Text      "http://127.0.0.1:8085/api/v1/servers" own   reload  Live "1+" built
         "Receiver of posts" "query part is not sent";

@@ -9,38 +9,38 @@ rows! {
         "Deliver each message at once instead of in batches" "default on for WebRTC sessions";
     "vhost.tcp_nodelay"                Flag      "off"      own   reload  Live "2+" built
         "Set TCP_NODELAY on the sockets of players";
-    "vhost.chunk_size"                 Int       "60000"    own   reload  Live "1+" built
+    "vhost.chunk_size"                 Int       "60000"    own   next    Live "1+" built
         "Size of outgoing RTMP chunks, bytes" "128..65536, else a warning; absent: the global chunk_size; new connections";
-    "vhost.in_ack_size"                Int       "0"        own   reload  Live "3+" built
+    "vhost.in_ack_size"                Int       "0"        own   next    Live "3+" built
         "Received bytes after which we acknowledge them, unless the peer says otherwise" "0: not before the peer says; new connections";
-    "vhost.out_ack_size"               Int       "2500000"  own   reload  Live "3+" built
+    "vhost.out_ack_size"               Int       "2500000"  own   next    Live "3+" built
         "Window of acknowledgement that the peer is told, bytes" "0: it is not told; new connections";
     "vhost.cluster"                    Block     "-"        none  reload  Live "3+" built
         "Edge and origin-cluster section";
     "vhost.cluster.mode"               Text      "local"    none  restart Live "3+" built
-        "local or remote (edge)" "change on reload gives error 2023 and stops the server";
-    "vhost.cluster.origin"             List      "-"        none  reload  Live "3+" built
+        "local or remote (edge)" "a reload that changes it is refused with error 2023";
+    "vhost.cluster.origin"             List      "-"        none  next    Live "3+" built
         "Origin servers of an edge" "host[:port], default port 1935; round robin" ["127.0.0.1:1935 localhost:1936"];
-    "vhost.cluster.token_traverse"     Flag      "off"      none  reload  Live "3+" built
+    "vhost.cluster.token_traverse"     Flag      "off"      none  next    Live "3+" built
         "Ask origin to authorise each client";
-    "vhost.cluster.vhost"              Text      "[vhost]"  none  reload  Live "3+" built
+    "vhost.cluster.vhost"              Text      "[vhost]"  none  next    Live "3+" built
         "Vhost used towards origin" "[vhost] is replaced";
-    "vhost.cluster.debug_srs_upnode"   Flag      "on"       none  reload  Live "3+" built
+    "vhost.cluster.debug_srs_upnode"   Flag      "on"       none  next    Live "3+" built
         "Send own identity args to origin";
-    "vhost.cluster.origin_cluster"     Flag      "off"      none  reload  Live "3+" built
+    "vhost.cluster.origin_cluster"     Flag      "off"      none  next    Live "3+" built
         "Redirect players to peer with stream";
-    "vhost.cluster.coworkers"          List      "-"        none  reload  Live "3+" built
+    "vhost.cluster.coworkers"          List      "-"        none  next    Live "3+" built
         "API endpoints of origin peers" "host:port" ["127.0.0.1:9091 127.0.0.1:9092"];
-    "vhost.cluster.protocol"           Text      "rtmp"     none  reload  Live "5+" unbuilt
-        "Edge pull protocol" "rtmp flv flvs; new pulls";
-    "vhost.cluster.follow_client"      Flag      "off"      none  reload  Live "5+" unbuilt
-        "Pull flv when a client plays flv" "new pulls";
+    "vhost.cluster.protocol"           Text      "rtmp"     none  reload  Live "5+" built
+        "How an edge plays streams from origins: rtmp, flv (over HTTP) or flvs (over HTTPS)" "new pulls; ports of origins default to 1935, 80 and 443";
+    "vhost.cluster.follow_client"      Flag      "off"      none  reload  Live "5+" built
+        "Play from origins by the protocol of the client that is the first" "new pulls; in place of protocol";
     "vhost.forward"                    Block     "-"        none  reload  Live "1+" built
         "Copy published streams to other servers" "old spelling: forward a b;";
     "vhost.forward.enabled"            Flag      "off"      none  reload  Live "1+" built
-        "Whether streams are forwarded" "next publication; not together with publish.kickoff_for_idle";
+        "Whether streams are forwarded" "not together with publish.kickoff_for_idle";
     "vhost.forward.destination"        List      "-"        none  reload  Live "3+" built
-        "Servers that get each stream: host, host:port or a URL" "next publication; URLs may hold [vhost] [app] [stream] [param]" ["127.0.0.1:1936 127.0.0.1:1937"];
+        "Servers that get each stream: host, host:port or a URL" "URLs may hold [vhost] [app] [stream] [param]" ["127.0.0.1:1936 127.0.0.1:1937"];
     "vhost.forward.backend"            Text      "-"        none  reload  Live "5+" built
         "Callback that tells the URLs to forward a stream to" "in place of destination; when it fails the publication is refused" ["http://127.0.0.1:8085/api/v1/forward"];
     "vhost.forward.vhost"              Text      "-"        none  restart Removed "1-2" built
@@ -81,61 +81,61 @@ rows! {
         "How long a publisher may take until its first media message";
     "vhost.publish.normal_timeout"     Millis    "5000"     own   reload  Live "3+" built
         "How long a publisher may be silent after that";
-    "vhost.publish.parse_sps"          Flag      "on"       own   reload  Live "2+" built
+    "vhost.publish.parse_sps"          Flag      "on"       own   next    Live "2+" built
         "Read size and profile from the parameter sets of the video" "from the next sequence header on";
     "vhost.publish.try_annexb_first"   Flag      "on"       own   reload  Ignored "5+" built
         "Look for Annex B start codes before length prefixes" "accepted without effect: both are known by what they hold";
     "vhost.publish.kickoff_for_idle"   FractionalSeconds "0"        own   reload  Live "5+" built
         "Drop a publisher that has no player for this long" "0: never; not together with forward";
-    "vhost.refer"                      Block     "-"        none  reload  Live "1+" built
+    "vhost.refer"                      Block     "-"        none  next    Live "1+" built
         "Who may play or publish, by web page" "old spelling: refer a b;";
-    "vhost.refer.enabled"              Flag      "off"      none  reload  Live "3+" built
+    "vhost.refer.enabled"              Flag      "off"      none  next    Live "3+" built
         "Check pageUrl of clients";
-    "vhost.refer.http"                 Flag      "off"      none  reload  Live "-" built
+    "vhost.refer.http"                 Flag      "off"      none  next    Live "-" built
         "Check the Referer of players over HTTP too" "SRS has no such directive and checks RTMP only";
-    "vhost.refer.all"                  List      "-"        none  reload  Live "3+" built
+    "vhost.refer.all"                  List      "-"        none  next    Live "3+" built
         "Host suffixes allowed for everyone" ["example.com example.org"];
-    "vhost.refer.publish"              List      "-"        none  reload  Live "3+" built
+    "vhost.refer.publish"              List      "-"        none  next    Live "3+" built
         "Host suffixes allowed to publish" ["studio.example.com"];
-    "vhost.refer.play"                 List      "-"        none  reload  Live "3+" built
+    "vhost.refer.play"                 List      "-"        none  next    Live "3+" built
         "Host suffixes allowed to play" ["www.example.com"];
-    "vhost.security"                   Block     "-"        none  reload  Live "2+" built
+    "vhost.security"                   Block     "-"        none  next    Live "2+" built
         "Who may play or publish, by address";
-    "vhost.security.enabled"           Flag      "off"      none  reload  Live "2+" built
+    "vhost.security.enabled"           Flag      "off"      none  next    Live "2+" built
         "Apply rules";
-    "vhost.security.allow"             List      "-"        none  reload  Live "2+" built
+    "vhost.security.allow"             List      "-"        none  next    Live "2+" built
         "Rule: play or publish, then source" "repeatable; source: all, IP, IPv4 CIDR" ["play all"];
-    "vhost.security.deny"              List      "-"        none  reload  Live "2+" built
+    "vhost.security.deny"              List      "-"        none  next    Live "2+" built
         "Rule: play or publish, then source" "repeatable; checked before allow" ["publish 192.0.2.0/24"];
-    "vhost.bandcheck"                  OpenBlock "-"        none  restart Live "1-4" built
+    "vhost.bandcheck"                  OpenBlock "-"        none  next    Live "1-4" built
         "Bandwidth tests over RTMP in place of streams" "SRS has dropped them after version 4";
-    "vhost.bandcheck.enabled"          Flag      "off"      none  restart Live "1-4" built
+    "vhost.bandcheck.enabled"          Flag      "off"      none  next    Live "1-4" built
         "Whether clients of this vhost get a bandwidth test" "they cannot publish or play then";
-    "vhost.bandcheck.key"              Text      "-"        none  restart Live "1-4" built
+    "vhost.bandcheck.key"              Text      "-"        none  next    Live "1-4" built
         "Key that a client must bring" "its tcUrl must contain key=KEY, also with an empty KEY" ["35c9b402c12a7246868752e2878f7e0e"];
-    "vhost.bandcheck.interval"         FractionalSeconds "30"       none  restart Live "1-4" built
+    "vhost.bandcheck.interval"         FractionalSeconds "30"       none  next    Live "1-4" built
         "Shortest time between two tests of the whole server";
-    "vhost.bandcheck.limit_kbps"       Int       "1000"     none  restart Live "1-4" built
+    "vhost.bandcheck.limit_kbps"       Int       "1000"     none  next    Live "1-4" built
         "What a test may take in each direction, kbps";
-    "vhost.token"                      Block     "-"        none  reload  Live "-" built
+    "vhost.token"                      Block     "-"        none  next    Live "-" built
         "Who may play or publish, by signed URL or JSON Web Token" "SRS has no such block";
-    "vhost.token.enabled"              Flag      "off"      none  reload  Live "-" built
+    "vhost.token.enabled"              Flag      "off"      none  next    Live "-" built
         "Refuse clients without a valid token";
-    "vhost.token.need"                 List      "play publish" none  reload  Live "-" built
+    "vhost.token.need"                 List      "play publish" none  next    Live "-" built
         "What a token is needed for" "play, publish or both";
-    "vhost.token.key"                  List      "-"        none  reload  Live "-" built
+    "vhost.token.key"                  List      "-"        none  next    Live "-" built
         "Shared keys, of which any may have signed" "16 characters at least; of URLs and of HS256 tokens" ["the-key-of-this-year the-key-of-last-year"];
-    "vhost.token.key_file"             List      "-"        none  reload  Live "-" built
+    "vhost.token.key_file"             List      "-"        none  next    Live "-" built
         "Files with shared keys, one a line" "read at each reload" ["./conf/token.key"];
-    "vhost.token.public_key_file"      List      "-"        none  reload  Live "-" built
+    "vhost.token.public_key_file"      List      "-"        none  next    Live "-" built
         "Public keys of RS256 and ES256 tokens, one PEM file each" "read at each reload" ["./conf/token.pem"];
-    "vhost.token.clock_skew"           Seconds   "5"        none  reload  Live "-" built
+    "vhost.token.clock_skew"           Seconds   "5"        none  next    Live "-" built
         "What the clock of whoever signs may differ";
-    "vhost.token.bind_ip"              Flag      "off"      none  reload  Live "-" built
+    "vhost.token.bind_ip"              Flag      "off"      none  next    Live "-" built
         "Refuse tokens that do not name the address of the client";
-    "vhost.refer_play"                 List      "-"        none  reload  Deprecated "1-2" built
+    "vhost.refer_play"                 List      "-"        none  next    Deprecated "1-2" built
         "Old name of refer.play" "transformed; turns refer.enabled on";
-    "vhost.refer_publish"              List      "-"        none  reload  Deprecated "1-2" built
+    "vhost.refer_publish"              List      "-"        none  next    Deprecated "1-2" built
         "Old name of refer.publish" "transformed; turns refer.enabled on";
     "vhost.mr"                         Block     "-"        none  reload  Deprecated "2" built
         "Old merged-read section" "transformed";
@@ -171,7 +171,7 @@ rows! {
         "Old name of cluster.mode" "transformed";
     "vhost.origin"                     List      "-"        none  reload  Deprecated "1-2" built
         "Old name of cluster.origin" "transformed";
-    "vhost.token_traverse"             Flag      "off"      none  reload  Deprecated "1-2" built
+    "vhost.token_traverse"             Flag      "off"      none  next    Deprecated "1-2" built
         "Old name of cluster.token_traverse" "transformed";
     "vhost.vhost"                      Text      "[vhost]"  none  reload  Deprecated "2" built
         "Old name of cluster.vhost" "transformed";

@@ -111,7 +111,7 @@ rows! {
         "Recording section";
     "vhost.dvr.enabled"                Flag      "off"      own   reload  Live "1+" built
         "Record streams";
-    "vhost.dvr.dvr_apply"              List      "all"      none  restart Live "3+" built
+    "vhost.dvr.dvr_apply"              List      "all"      none  reload  Live "3+" built
         "Streams to record: all, none, app/stream";
     "vhost.dvr.dvr_plan"               Text      "session"  own   reload  Live "1+" built
         "session, segment or append" "append, which SRS removed in 3, goes on with an FLV file";

@@ -53,9 +53,9 @@ pub fn answer(call: &Call<'_>) -> Answer {
     let origin = config.vhost(&query.vhost).and_then(|vhost| {
         let host = if vhost.name == DEFAULT_VHOST { "" } else { &vhost.name };
         let url = format!("{host}/{}/{}", query.app, query.stream);
-        let stream = call.server.stat.stream_by_url(&url)?;
-        stream
-            .is_published()
+        let here = call.server.stat.stream_by_url(&url);
+        let is_here = here.is_some_and(|stream| stream.is_published());
+        (is_here || call.server.workers.has_elsewhere(&url))
             .then(|| origin(&config, vhost.name.clone(), &call.query("coworker")))
     });
     Answer::json(&Clusters {

@@ -23,6 +23,7 @@ use super::router::{Handler, Router, Served, redirect_to_folder};
 use crate::app::config::section::http_api::HttpApi;
 use crate::app::exporter;
 use crate::app::server::Server;
+use crate::app::workers::whole::{self, Merge};
 use crate::core::limits::{API_PAGE_ITEMS, API_PAGE_ITEMS_MIN};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::error_code::ErrorCode;
@@ -103,8 +104,8 @@ struct Api {
 
 impl Handler for Api {
     fn serve(&self, exchange: &mut Exchange<'_, '_>) -> Result<Served> {
-        let (endpoint, id) = match self.find(&exchange.request.path) {
-            Found::Endpoint(endpoint, rest) => (endpoint, rest.to_owned()),
+        let (known, endpoint, id) = match self.find(&exchange.request.path) {
+            Found::Endpoint(known, endpoint, rest) => (known, endpoint, rest.to_owned()),
             Found::Folder => {
                 exchange.close_afterwards();
                 redirect_to_folder(exchange)?;
@@ -113,13 +114,20 @@ impl Handler for Api {
             Found::Nothing => return Ok(Served::Pass),
         };
         let function = jsonp_function(&exchange.request)?;
+        let method = method(&exchange.request, function.is_some());
         let call = Call {
             server: exchange.server,
             request: &exchange.request,
-            method: method(&exchange.request, function.is_some()),
+            method,
             id: &id,
+            is_part: exchange.server.workers.are_several(),
         };
         let answer = endpoint(&call);
+        let function = function.filter(|_| !exchange.for_worker);
+        let answer = match exchange.server.workers.are_several() && !exchange.for_worker {
+            true => whole(&call, known, answer),
+            false => answer,
+        };
         // As in SRS, whose clients may wait for the end.
         exchange.close_afterwards();
         reply(exchange, answer, function)?;
@@ -128,8 +136,8 @@ impl Handler for Api {
 }
 
 enum Found<'p> {
-    /// This one, for what stands behind its path.
-    Endpoint(Endpoint, &'p str),
+    /// The one of this path, for what stands behind it.
+    Endpoint(&'static str, Endpoint, &'p str),
     /// The path with a `/` behind it is one.
     Folder,
     Nothing,
@@ -137,7 +145,7 @@ enum Found<'p> {
 
 impl Api {
     fn find<'p>(&self, path: &'p str) -> Found<'p> {
-        let mut best: Option<(&str, Endpoint)> = None;
+        let mut best: Option<(&'static str, Endpoint)> = None;
         for &(known, endpoint) in ENDPOINTS.iter().filter(|(known, _)| self.serves(known)) {
             if known
                 .strip_suffix('/')
@@ -151,7 +159,7 @@ impl Api {
             }
         }
         match best {
-            Some((known, endpoint)) => Found::Endpoint(endpoint, path.strip_prefix(known).unwrap_or_default()),
+            Some((known, endpoint)) => Found::Endpoint(known, endpoint, path.strip_prefix(known).unwrap_or_default()),
             None => Found::Nothing,
         }
     }
@@ -172,6 +180,8 @@ struct Call<'c> {
     method: Method,
     /// What stands behind the endpoint's path.
     id: &'c str,
+    /// The answer is one of several that become one.
+    is_part: bool,
 }
 
 impl Call<'_> {
@@ -179,8 +189,17 @@ impl Call<'_> {
         self.request.query.get(name).unwrap_or_default()
     }
 
-    /// The part of a list that is asked for: how many to leave out, and how many to give.
+    /// The part of a list that this process is to tell: how many to leave out, and how many to give.
     fn page(&self) -> (usize, usize) {
+        let (start, count) = self.asked_page();
+        match self.is_part {
+            true => (0, start.saturating_add(count)),
+            false => (start, count),
+        }
+    }
+
+    /// The part of the whole list that is asked for.
+    fn asked_page(&self) -> (usize, usize) {
         let number = |name| self.query(name).parse::<usize>().unwrap_or(0);
         let count = number("count").clamp(API_PAGE_ITEMS_MIN, API_PAGE_ITEMS);
         (number("start"), count)
@@ -189,7 +208,7 @@ impl Call<'_> {
     /// An answer with the ids of this server and a payload.
     fn ok(&self, payload: impl Serialize) -> Answer {
         let identity = &self.server.identity;
-        let pid = std::process::id().to_string();
+        let pid = self.server.workers.server_pid().to_string();
         Answer::json(&Envelope {
             code: 0,
             server: &identity.server,
@@ -198,6 +217,50 @@ impl Call<'_> {
             payload,
         })
     }
+}
+
+/// How the answers of several workers become one.
+fn merged_as(known: &str, id: &str) -> Merge {
+    match known {
+        "/api/v1/streams/" if id.ends_with("/dvr") => Merge::First,
+        "/api/v1/vhosts/" | "/api/v1/streams/" | "/api/v1/summaries" | exporter::PATH => Merge::Sum,
+        "/api/v1/clients/" if id.is_empty() => Merge::Sum,
+        "/api/v1/clients/" => Merge::First,
+        _ => Merge::Own,
+    }
+}
+
+/// The answer of the whole server, of which `own` is this worker's part. Yields.
+fn whole(call: &Call<'_>, known: &str, own: Answer) -> Answer {
+    let how = merged_as(known, call.id);
+    let (is_page, own) = match own {
+        Answer::Json(bytes) if how != Merge::Own => (false, bytes),
+        Answer::Metrics(bytes) => (true, bytes),
+        other => return other,
+    };
+    let (start, count) = call.asked_page();
+    let mut answers = vec![own];
+    let target = format!("{}?start=0&count={}", call.request.path, start.saturating_add(count));
+    answers.extend(whole::ask_others(&call.server.workers, call.method.name(), &target));
+    if is_page {
+        return Answer::Metrics(whole::merge_metrics(&answers));
+    }
+    let Some(mut merged) = whole::merge(how, &answers) else {
+        return Answer::Status(Status::INTERNAL_SERVER_ERROR);
+    };
+    let lists = merged
+        .as_object_mut()
+        .into_iter()
+        .flat_map(|members| members.values_mut());
+    for list in lists
+        .filter_map(serde_json::Value::as_array_mut)
+        .filter(|_| known != "/api/v1/vhosts/")
+    {
+        list.sort_by(|one, other| one["id"].as_str().cmp(&other["id"].as_str()));
+        list.truncate(start.saturating_add(count));
+        list.drain(..start.min(list.len()));
+    }
+    Answer::json(&merged)
 }
 
 /// `/metrics`.

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::json::Data;
 use super::{Answer, Call};
+use crate::app::config::difference::Change;
 use crate::app::config::section::http_api::HttpApi;
 use crate::core::coroutine;
 use crate::kernel::error_code::ErrorCode;
@@ -38,6 +39,33 @@ struct Reload {
     msg: String,
     state: u8,
     rid: String,
+    /// Beyond SRS: Unix time in milliseconds.
+    time_ms: u64,
+    duration_ms: u64,
+    changes: Vec<Changed>,
+    left_out: usize,
+}
+
+/// A directive that it changed; `effect` is `now`, `next` (for what begins afterwards) or `restart`.
+#[derive(Serialize)]
+struct Changed {
+    directive: &'static str,
+    place: String,
+    old: String,
+    new: String,
+    effect: &'static str,
+}
+
+impl From<Change> for Changed {
+    fn from(change: Change) -> Self {
+        Changed {
+            directive: change.directive,
+            place: change.place,
+            old: change.old,
+            new: change.new,
+            effect: change.reload.name(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -82,6 +110,14 @@ fn about(api: &HttpApi) -> Answer {
 /// Answers before the reload, which may take the API's own port away.
 fn reload(call: &Call<'_>) -> Answer {
     log::info!("reload, ordered by the API");
+    match call.server.workers.reload_all() {
+        Ok(true) => return Answer::code(0),
+        Ok(false) => {}
+        Err(error) => {
+            log::error!("{error}");
+            return Answer::error(error.code());
+        }
+    }
     let server = call.server.clone();
     coroutine::spawn("reload", move || {
         if let Err(error) = server.reload() {
@@ -93,11 +129,17 @@ fn reload(call: &Call<'_>) -> Answer {
 
 fn fetch(call: &Call<'_>) -> Answer {
     let reloads = &call.server.stat.reloads;
+    let (time_ms, took) = reloads.times();
+    let (changes, left_out) = reloads.changes();
     let data = Reload {
         err: reloads.code(),
         msg: reloads.message(),
         state: reloads.state() as u8,
         rid: reloads.id(),
+        time_ms,
+        duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        changes: changes.into_iter().map(Changed::from).collect(),
+        left_out,
     };
     Answer::json(&Reloaded {
         code: 0,

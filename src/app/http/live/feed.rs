@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::app::config::section::http_remux::{Format, HttpRemux};
-use crate::app::source::{AudioConsumer, FlvConsumer, Mp4Consumer, Place, Source, Tracks, TsConsumer};
+use crate::app::source::{AudioConsumer, FlvConsumer, Mp4Consumer, Parked, Place, Source, Tracks, TsConsumer, Way};
 use crate::core::clock::Moment;
 use crate::kernel::codec::{AudioCodec, Codec};
 use crate::kernel::flv::mux::file_start;
@@ -54,6 +54,16 @@ impl Feed {
             Feed::Ts(consumer) => consumer.take_batch(out),
             Feed::Audio(consumer) => consumer.take_batch(out),
             Feed::Mp4(feed) => feed.take_batch(out),
+        }
+    }
+
+    /// What the courier needs to send for it; none while its coroutine must.
+    pub fn parked(&self, way: &Way<'_>) -> Option<Parked> {
+        match self {
+            Feed::Flv(feed) if matches!(feed.flags, Flags::Told) => feed.consumer.parked(way),
+            Feed::Ts(consumer) => consumer.parked(way),
+            Feed::Audio(consumer) => consumer.parked(way),
+            Feed::Flv(_) | Feed::Mp4(_) => None,
         }
     }
 

@@ -14,6 +14,7 @@ use self::player::Player;
 use super::exchange::Exchange;
 use super::router::{Handler, Router, Served};
 use crate::app::config::Config;
+use crate::app::config::section::cluster::Protocol;
 use crate::app::config::section::http_remux::Format;
 use crate::app::config::section::vhost::Vhost;
 use crate::app::pithy::Turn;
@@ -137,7 +138,10 @@ fn play(exchange: &mut Exchange<'_, '_>, vhost: &Rc<Vhost>, url: &StreamUrl, for
         exchange.begin(head(format), None);
     }
     exchange.flush()?;
-    server.edges.watch(&server, vhost, url, &source);
+    server
+        .edges
+        .watch(&server, vhost, url, &source, client_protocol(exchange));
+    server.workers.watch(&server, &source);
     let feed = Feed::join(&source, &vhost.http_remux, format);
     let played = Player::new(exchange, &server, vhost, feed).play();
     admission.leave(&played);
@@ -163,6 +167,15 @@ fn enter(exchange: &Exchange<'_, '_>, url: &StreamUrl) -> stat::Entry {
         before: (stream.received_bytes(), stream.sent_bytes()),
     };
     exchange.server.stat.enter(new, stream.clone())
+}
+
+/// How the client plays, for an edge that follows it.
+pub fn client_protocol(exchange: &Exchange<'_, '_>) -> Protocol {
+    if exchange.stream().is_secure() {
+        Protocol::Flvs
+    } else {
+        Protocol::Flv
+    }
 }
 
 /// The stream that a file is made of; `None` when its path names none.

@@ -4,11 +4,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::feed::Feed;
+use crate::app::config::section::http_remux::Mount;
 use crate::app::config::section::vhost::Vhost;
 use crate::app::http::exchange::Exchange;
-use crate::app::pithy::Progress;
+use crate::app::pithy::{self, Progress};
+use crate::app::reload::Followed;
 use crate::app::server::Server;
-use crate::app::source::MergedWrite;
+use crate::app::source::{MergedWrite, Parked, Recipient, Way};
 use crate::core::clock::Moment;
 use crate::core::coroutine;
 use crate::core::id::ContextId;
@@ -22,6 +24,13 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The same while its file header waits to be told.
 const LOOK_FOR_TRACKS: Duration = Duration::from_millis(100);
 
+fn merged(vhost: &Vhost) -> MergedWrite {
+    MergedWrite {
+        messages: vhost.play.mw_msgs,
+        latency: vhost.play.mw_latency,
+    }
+}
+
 /// One player on its connection.
 pub struct Player<'p, 'c, 's> {
     exchange: &'p mut Exchange<'c, 's>,
@@ -30,7 +39,10 @@ pub struct Player<'p, 'c, 's> {
     merged: MergedWrite,
     /// Who publishes, once somebody does.
     publisher: Option<ContextId>,
-    messages: u64,
+    followed: Followed,
+    mount: Mount,
+    interval: Duration,
+    recipient: Rc<Recipient>,
     progress: Progress,
 }
 
@@ -41,12 +53,12 @@ impl<'p, 'c, 's> Player<'p, 'c, 's> {
             exchange,
             server,
             feed,
-            merged: MergedWrite {
-                messages: vhost.play.mw_msgs,
-                latency: vhost.play.mw_latency,
-            },
+            merged: merged(vhost),
+            followed: Followed::new(server, &vhost.name),
+            mount: vhost.http_remux.mount.clone(),
+            interval: server.config().pithy_print,
             publisher: None,
-            messages: 0,
+            recipient: Rc::new(Recipient::current()),
             progress: Progress::new(),
         }
     }
@@ -56,38 +68,69 @@ impl<'p, 'c, 's> Player<'p, 'c, 's> {
     /// # Errors
     /// The socket's; [`ErrorCode::SocketClosed`] when the client leaves.
     pub fn play(mut self) -> Result<()> {
-        let interval = self.server.config().pithy_print;
         let mut due = true;
         loop {
             if self.has_left()? {
                 return Ok(());
             }
+            if !self.is_mounted() {
+                return self.finish("its mount is gone");
+            }
             let has_ended = self.has_ended();
+            let rest = self.recipient.take_turn();
+            self.exchange.write_rest(&rest)?;
             if due || has_ended {
                 self.send()?;
             }
-            if has_ended || self.feed.is_over() {
-                return self.finish();
+            if self.feed.is_over() {
+                return self.finish("its codec parameters changed");
             }
-            if self.server.http.live.turn.take(interval) {
+            if has_ended {
+                return self.finish("the stream ended");
+            }
+            if self.server.http.live.turn.take(self.interval) {
                 self.report();
             }
-            let before = Moment::now();
-            let look = if self.is_undecided() { LOOK_FOR_TRACKS } else { LOOK };
-            if self.is_undecided() && self.feed.place().is_due(self.merged) {
-                self.exchange.wait_input(before + look)?;
-            } else {
-                self.feed
-                    .place()
-                    .wait(self.merged, self.exchange.stream(), before + look);
-            }
-            due = self.feed.place().is_due(self.merged) || Moment::now().since(before) >= look;
+            due = self.wait()?;
         }
+    }
+
+    /// Waits for something to do; gives whether a batch is to be sent. Yields.
+    fn wait(&self) -> Result<bool> {
+        let (before, place) = (Moment::now(), self.feed.place());
+        if self.publisher.is_some() && self.publisher != place.source().publisher() {
+            // It ended while the last batch was sent; nobody tells again.
+            return Ok(true);
+        }
+        if self.is_undecided() && place.is_due(self.merged) {
+            self.exchange.wait_input(before + LOOK_FOR_TRACKS)?;
+            return Ok(true);
+        }
+        let parked = self.parked();
+        let look = match (self.is_undecided(), &parked) {
+            (true, _) => LOOK_FOR_TRACKS,
+            (false, None) => LOOK,
+            // What is short goes out with the courier.
+            (false, Some(_)) => pithy::look(place.source().consumer_count()),
+        };
+        place.wait(parked, self.merged, self.exchange.stream(), before + look);
+        let is_called = self.recipient.is_called();
+        Ok(is_called || place.is_due(self.merged) || Moment::now().since(before) >= look)
+    }
+
+    /// How the courier sends for it, once it plays.
+    fn parked(&self) -> Option<Parked> {
+        self.feed.parked(&Way {
+            stream: self.exchange.stream(),
+            envelope: self.exchange.envelope().filter(|_| self.publisher.is_some())?,
+            merged: self.merged,
+            recipient: &self.recipient,
+        })
     }
 
     /// Whether messages are there, but nothing can be sent yet.
     fn is_undecided(&self) -> bool {
-        self.messages == 0 && self.publisher.is_some()
+        self.feed.place().taken() == 0 && self.publisher.is_some()
     }
 
     /// Whether the publisher who was seen is gone. Another one may have come since; its players are those who ask again.
@@ -120,22 +163,34 @@ impl<'p, 'c, 's> Player<'p, 'c, 's> {
             if taken == 0 {
                 return Ok(());
             }
-            self.messages += taken;
         }
     }
 
+    /// Takes what a reload has changed; gives whether the stream is still served where the player has found it.
+    fn is_mounted(&mut self) -> bool {
+        let Some((config, vhost)) = self.followed.changed() else {
+            return true;
+        };
+        self.interval = config.pithy_print;
+        self.merged = merged(&vhost);
+        // It fails only for one that has gone.
+        let _ = self
+            .exchange
+            .stream()
+            .set_nodelay(vhost.tcp_nodelay || vhost.min_latency);
+        vhost.http_remux.enabled && vhost.http_remux.mount == self.mount
+    }
+
     /// Sends what the format held back.
-    fn finish(&mut self) -> Result<()> {
-        let why = if self.feed.is_over() {
-            "its codec parameters changed"
-        } else {
+    fn finish(&mut self, why: &str) -> Result<()> {
+        if !self.feed.is_over() {
             let mut rest = Vec::new();
             self.feed.finish(&mut rest);
             let unsent = self.exchange.offer(&rest)?;
             self.exchange.write_rest(&unsent)?;
-            "the stream ended"
-        };
-        log::info!("http player is closed, {why} after {} messages", self.messages);
+        }
+        let taken = self.feed.place().taken();
+        log::info!("http player is closed, {why} after {taken} messages");
         Ok(())
     }
 
@@ -183,7 +238,7 @@ impl<'p, 'c, 's> Player<'p, 'c, 's> {
         log::info!(
             "-> HTS http: time={}, msgs={}, okbps={out}, ikbps={input}, mw={}, dropped={}",
             self.progress.millis(),
-            self.messages,
+            self.feed.place().taken(),
             self.merged.latency.as_millis(),
             self.feed.place().dropped(),
         );

@@ -20,6 +20,7 @@ use crate::kernel::flv::demux::{Demuxer, Item};
 use crate::kernel::frame::{Frame, Kind};
 use crate::protocol::rtmp::chunk::{Decoder, Message};
 
+mod courier;
 mod delivery;
 mod follower;
 mod views;
