@@ -38,6 +38,11 @@ if [ "${1:-}" = --update ]; then
     cat "$baseline"
     exit
 fi
+if [ ! -f "$baseline" ]; then
+    cat "$counts"
+    echo "there is no $baseline to compare with: run $0 --update and commit it"
+    exit
+fi
 same=yes
 head -n 1 "$baseline" | grep -q -F "$compiler" || same=no
 status=0
