@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Tests the server as a router runs it, emulated by QEMU: by default the unit tests of all layers that do not need the
+# whole program, the fuzz corpora and the context switches; with --e2e real clients against the whole program.
+#   scripts/cross-test.sh mipsel-unknown-linux-musl
+#   scripts/cross-test.sh mips-unknown-linux-musl --e2e
+#   scripts/cross-test.sh all --e2e
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/cross/toolchain.sh
+
+usage() {
+    cat <<END
+Usage: $0 TARGET|all [--unit|--e2e]
+    --unit  unit tests, fuzz corpora and context switches (the choice when none is given)
+    --e2e   builds the program and publishes to it and plays from it with FFmpeg
+Targets:
+$(printf '    %s\n' "${CROSS_TARGETS[@]}")
+END
+}
+
+wanted='' kind=unit
+for argument in "$@"; do
+    case $argument in
+        --unit | --e2e) kind=${argument#--} ;;
+        -h | --help) usage && exit ;;
+        -*) echo "unknown argument: $argument" >&2 && usage >&2 && exit 2 ;;
+        *) wanted=$argument ;;
+    esac
+done
+[ -n "$wanted" ] || { usage >&2 && exit 2; }
+
+test_unit() {
+    cross_prepare "$1"
+    local features=()
+    [ "$cross_features" = full ] || features+=(--no-default-features)
+    if [ -n "$cross_own_generator" ]; then
+        cross_cargo test --profile router-test --manifest-path scripts/cross/generator/Cargo.toml --tests
+    fi
+    cross_cargo test --profile router-test "${features[@]}" --lib --test fuzz_smoke
+}
+
+test_e2e() {
+    scripts/cross-build.sh "$1" --profile=router-test
+    SRS_E2E_ROUTER=$1 cargo test --test e2e router:: -- --test-threads 2
+}
+
+if [ "$wanted" = all ]; then
+    for each in "${CROSS_TARGETS[@]}"; do
+        ("test_$kind" "$each")
+    done
+else
+    "test_$kind" "$wanted"
+fi
