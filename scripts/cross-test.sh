@@ -40,8 +40,11 @@ test_unit() {
 }
 
 test_e2e() {
+    local command
+    cross_set_target "$1"
     scripts/cross-build.sh "$1" --profile=router-test
-    SRS_E2E_ROUTER=$1 cargo test --test e2e router:: -- --test-threads 2
+    command="${cross_qemu[*]} $cross_folder/$1/router-test/srs"
+    SRS_E2E_ROUTER=$command cargo test --test e2e router:: -- --ignored --test-threads 2
 }
 
 if [ "$wanted" = all ]; then

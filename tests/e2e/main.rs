@@ -61,6 +61,7 @@ mod process;
 mod publish_play;
 mod reload;
 mod republish_busy;
+mod router;
 mod rtmpdump;
 mod security;
 mod srs_bench;

@@ -1,0 +1,90 @@
+//! The program of a router, emulated by QEMU: `scripts/cross-test.sh TARGET --e2e` builds it and runs this. A native FFmpeg
+//! publishes to it and plays from it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::support::clients::{Ffmpeg, codecs, probe};
+use crate::support::media::Sample;
+use crate::support::port::Port;
+use crate::support::program::Program;
+use crate::support::wait::wait_for;
+use crate::support::workdir::WorkDir;
+
+struct Router {
+    folder: WorkDir,
+    rtmp: Port,
+    http: Port,
+    server: Program,
+}
+
+impl Router {
+    fn start() -> Self {
+        let command = std::env::var("SRS_E2E_ROUTER").expect("SRS_E2E_ROUTER holds the emulator and the program");
+        let mut words = command.split_whitespace();
+        let (folder, rtmp, http) = (WorkDir::new("router"), Port::free(), Port::free());
+        let text = fs::read_to_string("trunk-conf/openwrt.conf").expect("read the sample for routers");
+        let text = text
+            .replace(
+                "listen              1935;",
+                &format!("listen 127.0.0.1:{};", rtmp.number()),
+            )
+            .replace("listen          8080;", &format!("listen 127.0.0.1:{};", http.number()))
+            .replace("daemon              on;", "daemon off; srs_log_tank console;")
+            .replace("/tmp/srs", "./srs")
+            .replace("hls_fragment    4;", "hls_fragment 1;");
+        fs::create_dir_all(folder.join("srs")).expect("create the folder of files");
+        fs::write(folder.join("srs.conf"), text).expect("write the configuration");
+        let mut command = Command::new(words.next().expect("a program"));
+        command.args(words).args(["-c", "srs.conf"]).current_dir(&*folder);
+        let server = Program::start("srs", &folder, &mut command);
+        wait_for("the router's server", 60, || {
+            server.output().contains("signal installed").then_some(())
+        });
+        Router {
+            folder,
+            rtmp,
+            http,
+            server,
+        }
+    }
+
+    fn recordings(&self) -> Vec<PathBuf> {
+        let folder = fs::read_dir(self.folder.join("srs/dvr/live"));
+        let files = folder.into_iter().flatten().flatten().map(|entry| entry.path());
+        files
+            .filter(|path| path.extension().is_some_and(|ending| ending == "flv"))
+            .collect()
+    }
+}
+
+#[test]
+#[ignore = "needs a program for a router, which scripts/cross-test.sh TARGET --e2e builds"]
+fn a_router_takes_a_stream_and_gives_it_to_all() {
+    let mut router = Router::start();
+    let rtmp = format!("rtmp://127.0.0.1:{}/live/s", router.rtmp.number());
+    let http = format!("http://127.0.0.1:{}/live/s", router.http.number());
+    let mut publisher = Ffmpeg::Debian.publish(&router.folder, &Sample::H264Aac.path(), &rtmp);
+    for url in [rtmp, format!("{http}.flv")] {
+        assert_eq!(codecs(&probe(&router.folder, &url)).len(), 2, "{url}");
+        let played = router.folder.join("played.flv");
+        let mut player = Ffmpeg::Debian.record(&router.folder, &[], &url, 4, &played);
+        player.wait(40).ok();
+        assert!(Ffmpeg::Debian.decode(&router.folder, &played) >= 75, "{url}");
+        fs::remove_file(played).expect("remove what was played");
+    }
+    wait_for("a playlist", 30, || {
+        router.folder.join("srs/www/live/s.m3u8").exists().then_some(())
+    });
+    assert_eq!(codecs(&probe(&router.folder, &format!("{http}.m3u8"))).len(), 2);
+    publisher.stop();
+    let recording = wait_for("a recording", 20, || router.recordings().pop());
+    assert!(Ffmpeg::Debian.decode(&router.folder, &recording) >= 75);
+    let ended = router.server.stop().ok();
+    assert!(
+        !ended.output.contains("[ERROR]") && !ended.output.contains("panicked"),
+        "{}",
+        ended.output
+    );
+}
