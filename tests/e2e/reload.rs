@@ -267,7 +267,7 @@ fn players_follow_the_play_settings() {
     assert_eq!(next_frame(&mut player), (60, 60 * 20), "no GOP, the publisher's time");
 
     site.reload(
-        "pithy_print_ms 100;\n",
+        "pithy_print_ms 1;\n",
         "min_latency on; tcp_nodelay on; play { gop_cache on; time_jitter full; }",
     );
     send(&mut publisher, 100..160);
