@@ -60,6 +60,8 @@ fi
 step 'build' 'The compiler says what is wrong.' cargo test --quiet --no-run --tests
 step 'unit tests, tidy, configuration' 'The failing test is named above; run it alone with: scripts/test.sh NAME' \
     run_tests unit default 'not binary(e2e)' --lib --bins --test tidy --test conf --test fuzz_smoke --test regress
+[ -n "$filter" ] || step 'context switches for routers' 'They are in scripts/cross/generator, whose README says what they must keep to.' \
+    logged generator cargo test --color never --manifest-path scripts/cross/generator/Cargo.toml --tests
 [ -n "$filter" ] || step 'examples in the documentation' 'The failing example is named above.' \
     logged doc cargo test --color never --doc
 step 'end-to-end tests' 'The failing test tells which folder it leaves for a look; run it alone with: scripts/test.sh NAME' \
