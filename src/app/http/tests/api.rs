@@ -17,7 +17,9 @@ const CLIENTS: &str = r#"{"code":0,"server":"vid-a931414","service":"i1gh93tv","
 const INDEX: &str = r#"{"code":0,"server":"vid-a931414","service":"i1gh93tv","pid":"8645","urls":{"api":"…","rtc":{"v1":{"play":"…","publish":"…","nack":"…"}}}}"#;
 const CLUSTERS: &str = r#"{"code":0,"data":{"query":{"ip":"1.1.1.1","vhost":"__defaultVhost__","app":"live","stream":"livestream"},"origin":{"ip":"127.0.0.1","port":1935,"vhost":"__defaultVhost__","api":"127.0.0.1:1985","routers":["127.0.0.1:1985"]}}}"#;
 const RAW: &str = r#"{"code":0,"http_api":{"enabled":true,"listen":"1985","crossdomain":true,"raw_api":{"enabled":true,"allow_reload":true,"allow_query":false,"allow_update":false}}}"#;
-const RELOAD: &str = r#"{"code":0,"data":{"err":0,"msg":"Success","state":90,"rid":"…"}}"#;
+/// SRS's members, and ours behind them.
+const RELOAD: &str = r#"{"code":0,"data":{"err":0,"msg":"Success","state":90,"rid":"…","time_ms":1,"duration_ms":0,
+    "changes":[],"left_out":0}}"#;
 
 /// Names in their order, and what is behind them: text, whole or decimal number, flag.
 fn shape(value: &Value) -> String {
