@@ -306,7 +306,8 @@ fn encrypted_segments_play_with_their_keys() {
         "{text}"
     );
     let segment = fs::read(site.server.file("html/live/s-0.ts")).expect("a segment");
-    assert!(segment.len().is_multiple_of(16) && segment[0] != 0x47);
+    let is_ts = segment.iter().step_by(188).take(8).all(|byte| *byte == 0x47);
+    assert!(segment.len().is_multiple_of(16) && !is_ts);
     assert_eq!(
         fs::read(site.server.file("html/live/s-0.key")).expect("a key").len(),
         16

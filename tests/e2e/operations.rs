@@ -37,12 +37,12 @@ fn a_changed_file_is_a_reload_and_a_bad_one_is_not() {
         .start();
     server.wait_for_line(&["changes of the configuration", "are watched"]);
     let bystander = Bystander::start(server.port());
-    change(&server, "srs.conf", "max_connections 100", "max_connections 1o0");
-    server.wait_for_line(&["reload failed", "1o0"]);
+    change(&server, "srs.conf", "max_connections 100", "max_connectionz 100");
+    server.wait_for_line(&["reload failed", "max_connectionz"]);
     // Changes while it waits after a reload are not lost.
     fs::write(server.file("included.conf"), "pithy_print_ms 9000;\n").expect("write another file");
     let more = "max_connections 101; include included.conf";
-    change(&server, "srs.conf", "max_connections 1o0", more);
+    change(&server, "srs.conf", "max_connectionz 100", more);
     server.wait_for_line(&["reload success"]);
     change(&server, "included.conf", "9000", "8000");
     server.wait_for_lines(2, &["reload success"]);

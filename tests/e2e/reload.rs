@@ -306,7 +306,7 @@ fn publishers_follow_their_time_limits() {
 }
 
 #[test]
-fn mounts_and_vhosts_go_with_their_clients_and_leave_the_others() {
+fn mounts_go_with_their_players_and_vhosts_refuse_new_ones() {
     let remux = "http_remux { enabled on; mount [vhost]/[app]/[stream].flv; }";
     let site = Site::start("", remux);
     let both = format!("vhost __defaultVhost__ {{ {remux} }} vhost b.com {{ {remux} }}");
@@ -335,9 +335,18 @@ fn mounts_and_vhosts_go_with_their_clients_and_leave_the_others() {
     site.server.wait_for_line(&["http player is closed, its mount is gone"]);
     send(&mut publisher, 60..70);
 
-    // The whole vhost.
+    // The whole vhost: who is there stays, who comes is refused.
+    let disabled = both.replace("vhost b.com {", "vhost b.com { enabled off;");
+    assert_eq!(site.try_reload("", &disabled)["err"], 0);
+    send(&mut publisher, 70..80);
+    next_frame(&mut player);
+    let refused = connect().play("s").and_then(|mut player| player.wait_for_media());
+    assert!(refused.is_err(), "the vhost is disabled");
+    site.server
+        .wait_for_line(&["server disconnect", "vhost b.com is unknown or disabled"]);
+    assert!(publisher.is_open() && player.is_open());
     site.reload("", remux);
-    assert!(publisher.is_closed_within(10) && player.is_closed_within(10));
+    assert!(publisher.is_open() && player.is_open());
     stays.finish();
 
     fs::create_dir_all(site.server.file("extra")).expect("a folder");

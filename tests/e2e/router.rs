@@ -2,6 +2,7 @@
 //! publishes to it and plays from it.
 
 use std::fs;
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -40,7 +41,7 @@ impl Router {
         command.args(words).args(["-c", "srs.conf"]).current_dir(&*folder);
         let server = Program::start("srs", &folder, &mut command);
         wait_for("the router's server", 60, || {
-            server.output().contains("signal installed").then_some(())
+            TcpStream::connect(("127.0.0.1", rtmp.number())).ok()
         });
         Router {
             folder,

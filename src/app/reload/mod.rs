@@ -21,7 +21,6 @@ use super::exporter;
 use super::server::Server;
 use super::stat::ReloadState;
 use crate::core::clock::Moment;
-use crate::core::id::ContextId;
 use crate::core::limits::RELOAD_LINES;
 use crate::core::offload::{Class, offload};
 use crate::core::sync::Condition;
@@ -150,7 +149,6 @@ impl Server {
                 source.keep_sound(vhost.http_remux.kept_sound());
             }
         });
-        self.end_clients_without_vhost(config);
         self.clients.wake_all();
         self.certificates.refresh();
         self.edges.registry.settings_changed();
@@ -161,21 +159,6 @@ impl Server {
         self.stat.host.count_disks(&config.stats.disk);
         self.stat
             .retain_vhosts(|name| config.vhosts().iter().any(|vhost| vhost.name == name));
-    }
-
-    /// A vhost that is gone, or disabled, takes its publishers and players along.
-    fn end_clients_without_vhost(&self, config: &Config) {
-        for client in self.stat.clients(0, usize::MAX) {
-            let vhost = &client.stream.vhost.name;
-            if config.vhost_named(vhost).is_some() {
-                continue;
-            }
-            let connection = ContextId::parse(&client.id).and_then(|id| self.clients.get(id));
-            if let Some(connection) = connection {
-                log::info!("client {} is disconnected, vhost {vhost} is gone", client.id);
-                connection.kick();
-            }
-        }
     }
 }
 
