@@ -33,6 +33,8 @@ impl Router {
             )
             .replace("listen          8080;", &format!("listen 127.0.0.1:{};", http.number()))
             .replace("daemon              on;", "daemon off; srs_log_tank console;")
+            .replace("enabled         off;", "enabled         on;")
+            .replace("/mnt/sda1/srs", "./srs/dvr")
             .replace("/tmp/srs", "./srs")
             .replace("hls_fragment    4;", "hls_fragment 1;");
         fs::create_dir_all(folder.join("srs")).expect("create the folder of files");
