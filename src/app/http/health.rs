@@ -56,7 +56,7 @@ fn faults(server: &Server) -> Vec<&'static str> {
     if server.is_quitting() {
         faults.push("the server ends");
     }
-    if server.clients.len() >= server.config().max_connections as usize {
+    if server.clients.len() + server.workers.clients_elsewhere() >= server.config().max_connections as usize {
         faults.push("max_connections are connected");
     }
     faults
