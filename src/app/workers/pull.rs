@@ -102,6 +102,18 @@ impl Pull {
     }
 }
 
+/// A pull at work: however it ends, the next player begins a new one.
+struct Running {
+    pull: Rc<Pull>,
+    server: Rc<Server>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.server.workers.pulls.borrow_mut().remove(self.pull.source.url());
+    }
+}
+
 /// Has a stream pulled that another worker has, if it is not yet.
 pub fn keep(server: &Rc<Server>, source: &Rc<Source>) {
     let (key, until) = (source.url(), Moment::after(LINGER));
@@ -121,14 +133,14 @@ pub fn keep(server: &Rc<Server>, source: &Rc<Source>) {
         stream: RefCell::default(),
     });
     workers.pulls.borrow_mut().insert(key.to_owned(), pull.clone());
-    let pulling = server.clone();
-    let body = move || {
-        pull.run(&pulling);
-        pulling.workers.pulls.borrow_mut().remove(pull.source.url());
+    let running = Running {
+        pull,
+        server: server.clone(),
     };
+    let body = move || running.pull.run(&running.server);
     if let Err(error) = coroutine::spawn_with("worker pull", coroutine::STACK_BYTES, body) {
+        // Dropped with the body, it has left the list.
         log::error!("no memory to pull {} from a worker: {error}", printable(key));
-        workers.pulls.borrow_mut().remove(key);
     }
 }
 
