@@ -15,7 +15,7 @@ use srs_may::app::config_watch;
 use srs_may::app::identity::Identity;
 use srs_may::app::server::{Quit, Server, secret};
 use srs_may::app::steer;
-use srs_may::app::workers::handover::{self, Succession};
+use srs_may::app::workers::handover::{self, Holding, Office, Succession};
 use srs_may::app::workers::master::{Master, Plan};
 use srs_may::app::workers::seat::Seat;
 use srs_may::core::account::{self, Account};
@@ -127,6 +127,10 @@ fn run(arguments: &Arguments) -> Result<u8> {
         identity.service
     );
     tank::start_background();
+    // The parent of a server that ends with it would lose sight of the next one.
+    let bound_by = process
+        .asprocess
+        .then_some("asprocess is on: the parent would lose the server");
     let start = Start {
         follow,
         rights: Rights {
@@ -134,12 +138,15 @@ fn run(arguments: &Arguments) -> Result<u8> {
             root: process.chroot.clone(),
         },
         line: origins.line,
-        hands_over: !process.asprocess,
         auto_reload: process.auto_reload,
         workers: process.workers,
-        started,
+        // What takes over gets the pid file later.
+        holding: Holding {
+            start: started,
+            bound_by,
+            pid_file,
+        },
         succession: origins.succession,
-        pid_file,
         pid_path,
         origin,
         identity,
@@ -320,16 +327,11 @@ struct Start {
     /// To the process that started this one.
     line: Option<OwnedFd>,
     workers: usize,
-    /// How the server was started.
-    started: handover::Start,
-    /// Whether another program may take over.
-    hands_over: bool,
+    holding: Holding,
     /// Whether a changed configuration is a reload.
     auto_reload: bool,
     /// What the server before this one has left.
     succession: Option<Succession>,
-    /// Held by the process that the user sees.
-    pid_file: Option<PidFile>,
     pid_path: PathBuf,
 }
 
@@ -343,7 +345,7 @@ impl Start {
         coroutine::spawn("configuration watch", move || {
             let reload = || {
                 // A process may send a signal to itself.
-                let _ = nix::sys::signal::kill(nix::unistd::getpid(), Signal::SIGHUP);
+                let _ = signal::send_to_ourselves(Signal::SIGHUP);
             };
             if let Err(error) = config_watch::run(&origin, reload) {
                 log::error!("changes of the configuration are not noticed: {error}");
@@ -362,15 +364,13 @@ impl Start {
         log::info!("signal installed, reload=1, reopen=10, fast_quit=15, grace_quit=3");
         // Inherited sockets that this configuration has no use for.
         drop(inheritance::take_rest());
-        let pid_file = match self.succession {
-            Some(succession) => succession.complete(self.pid_path)?,
-            None => self.pid_file,
-        };
+        let office = Office::new(self.holding);
+        if let Some(succession) = self.succession {
+            office.hold(succession.complete(self.pid_path)?);
+        }
         let steering = Steering {
             server: server.clone(),
-            started: self.started,
-            hands_over: self.hands_over,
-            pid_file,
+            office,
         };
         coroutine::spawn("signals", move || steering.steer(&signals));
         if let Some(parent) = self.follow {
@@ -395,11 +395,10 @@ impl Start {
             service: self.identity.service,
             secret: secret()?,
         };
+        let office = Office::new(self.holding);
         let master = Master::new(Plan {
             origin: self.origin,
-            start: self.started,
-            pid_file: self.pid_file,
-            hands_over: self.hands_over,
+            office: office.clone(),
             seat,
         });
         if let Some(parent) = self.follow {
@@ -411,7 +410,7 @@ impl Start {
         }
         master.start()?;
         if let Some(succession) = self.succession {
-            master.hold(succession.complete(self.pid_path)?);
+            office.hold(succession.complete(self.pid_path)?);
         }
         master.serve(signals);
         Ok(())
@@ -421,21 +420,18 @@ impl Start {
 /// What signals do to a server.
 struct Steering {
     server: Rc<Server>,
-    started: handover::Start,
-    hands_over: bool,
-    /// Locked as long as this process is the server.
-    pid_file: Option<PidFile>,
+    office: Rc<Office>,
 }
 
 impl Steering {
-    fn steer(mut self, signals: &Signals) {
+    fn steer(self, signals: &Signals) {
         while let Ok(signal) = signals.recv() {
             log::info!("signal {signal}");
             self.heed(signal);
         }
     }
 
-    fn heed(&mut self, signal: Signal) {
+    fn heed(&self, signal: Signal) {
         let server = self.server.clone();
         match signal {
             Signal::SIGHUP => {
@@ -449,22 +445,22 @@ impl Steering {
             }
             // The master's word: it has handed over.
             Signal::SIGUSR2 if server.workers.are_several() => server.retire(),
-            Signal::SIGUSR2 => match self.hand_over() {
-                Ok(()) => server.retire(),
-                Err(error) => log::error!("hand-over failed, this server goes on: {error}"),
-            },
-            Signal::SIGTERM if server.config().process.force_grace_quit => server.quit(Quit::Graceful),
-            Signal::SIGQUIT => server.quit(Quit::Graceful),
-            _ => server.quit(Quit::Fast),
+            Signal::SIGUSR2 => self.office.pass_on(listening_sockets, move || server.retire()),
+            Signal::SIGTERM if server.config().process.force_grace_quit => self.quit(Quit::Graceful),
+            Signal::SIGQUIT => self.quit(Quit::Graceful),
+            _ => self.quit(Quit::Fast),
         }
     }
 
-    fn hand_over(&mut self) -> Result<()> {
-        handover::refuse_hand_over(self.hands_over, self.server.is_quitting())?;
-        let sockets = inheritance::open_sockets();
-        let sockets = sockets.io_wrap(ErrorCode::SocketBind, || "duplicate the listening sockets".into())?;
-        handover::hand_over(&self.started, sockets, &mut self.pid_file).map(drop)
+    fn quit(&self, how: Quit) {
+        self.office.leave();
+        self.server.quit(how);
     }
+}
+
+fn listening_sockets() -> Result<Vec<OwnedFd>> {
+    let sockets = inheritance::open_sockets();
+    sockets.io_wrap(ErrorCode::SocketBind, || "duplicate the listening sockets".into())
 }
 
 fn wait_for_end_of(parent: u32) {

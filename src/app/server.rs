@@ -312,7 +312,7 @@ impl Server {
         self.hls.sessions.end_all();
         if !self.is_retired.get() {
             // Else they are the next program's.
-            self.hls.dispose_all();
+            self.hls.dispose_all(&self.workers);
             self.dash.dispose_all();
         }
         if !self.hooks.wait_told(Moment::after(LAST_CALLS)) {
@@ -343,7 +343,7 @@ impl Server {
         loop {
             coroutine::sleep(CLEANUP);
             if !self.is_retired.get() {
-                self.hls.dispose_idle();
+                self.hls.dispose_idle(&self.workers);
                 self.dash.dispose_idle();
                 self.hds.forget_idle();
             }

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Seek, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,9 @@ use std::sync::Arc;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::uio::pwrite;
 use nix::sys::wait::waitpid;
-use nix::unistd::{ForkResult, fork};
+use nix::unistd::{ForkResult, fork, ftruncate};
 
 /// The limit of open descriptors before and after it was raised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,20 +179,36 @@ impl PidFile {
     /// # Errors
     /// As [`PidFile::acquire`].
     pub fn take_over(file: OwnedFd, path: impl AsRef<OsStr>) -> Result<Self, PidFileError> {
-        let mut file = File::from(file);
-        lock_whole(&file).map_err(|errno| match errno {
+        let path = Path::new(path.as_ref());
+        let file = PidFile {
+            file: Arc::new(file),
+            path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+        };
+        file.lock()?;
+        Ok(file)
+    }
+
+    /// Locks it and writes the process's number, once more after [`PidFile::unlock`].
+    ///
+    /// # Errors
+    /// As [`PidFile::acquire`].
+    pub fn lock(&self) -> Result<(), PidFileError> {
+        set_lock(&self.file, libc::F_WRLCK).map_err(|errno| match errno {
             Errno::EACCES | Errno::EAGAIN => PidFileStep::AlreadyRunning.failed(errno),
             _ => PidFileStep::Lock.failed(errno),
         })?;
-        file.set_len(0).map_err(|cause| PidFileStep::Truncate.failed(cause))?;
-        // Another process may have written with the same descriptor.
-        let written = file.rewind().and_then(|()| write!(file, "{}", std::process::id()));
-        written.map_err(|cause| PidFileStep::Write.failed(cause))?;
-        let path = Path::new(path.as_ref());
-        Ok(PidFile {
-            file: Arc::new(file.into()),
-            path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
-        })
+        ftruncate(&self.file, 0).map_err(|errno| PidFileStep::Truncate.failed(errno))?;
+        // At the begin: another process may have written with the same descriptor.
+        let written = pwrite(&self.file, std::process::id().to_string().as_bytes(), 0);
+        written.map(drop).map_err(|errno| PidFileStep::Write.failed(errno))
+    }
+
+    /// Lets another process lock it; the number in it stays until that one writes.
+    ///
+    /// # Errors
+    /// The system's; none is known.
+    pub fn unlock(&self) -> io::Result<()> {
+        Ok(set_lock(&self.file, libc::F_UNLCK)?)
     }
 
     /// Where it is, from the root.
@@ -205,11 +222,11 @@ impl PidFile {
     }
 }
 
-/// A write lock over the whole file, not waiting for it.
-fn lock_whole(file: &File) -> nix::Result<()> {
+/// Changes the lock over the whole file, not waiting for it.
+fn set_lock(file: &OwnedFd, kind: libc::c_int) -> nix::Result<()> {
     // SAFETY: a plain C struct of integers; zero is valid, and its padding differs between targets.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };
-    lock.l_type = libc::F_WRLCK as libc::c_short;
+    lock.l_type = kind as libc::c_short;
     lock.l_whence = libc::SEEK_SET as libc::c_short;
     fcntl(file.as_fd(), FcntlArg::F_SETLK(&lock)).map(drop)
 }

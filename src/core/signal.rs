@@ -18,6 +18,14 @@ pub fn send_to_parent(signal: Signal) -> io::Result<()> {
     Ok(signal::kill(nix::unistd::getppid(), signal)?)
 }
 
+/// Sends a signal to this process, which reads it as it does one of a user.
+///
+/// # Errors
+/// The system's; none is known for valid signals.
+pub fn send_to_ourselves(signal: Signal) -> io::Result<()> {
+    Ok(signal::kill(nix::unistd::getpid(), signal)?)
+}
+
 /// Proof that signals were blocked, and which.
 #[derive(Clone, Copy, Debug)]
 pub struct Blocked(SigSet);

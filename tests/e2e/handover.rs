@@ -1,18 +1,24 @@
 //! A new program takes over the listening sockets (SIGUSR2): nobody is refused, and who is there stays.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, mkfifo};
+use serde_json::Value;
 
 use crate::support::bystander::Bystander;
+use crate::support::port::Port;
 use crate::support::rtmp::Rtmp;
-use crate::support::server::{Server, Setup};
+use crate::support::server::{PROGRAM, Server, Setup};
 use crate::support::wait::wait_for;
+use crate::support::web::get;
 use crate::workers::wait_ready;
 
 /// Clients that connect one after the other, and must all be let in.
@@ -67,6 +73,11 @@ fn hand_over(mut server: Server) {
     again.assert_flows();
     assert_eq!(pid_in_file(&server), Some(new));
     again.finish();
+    end(&server, new);
+}
+
+/// Ends a program that has taken over.
+fn end(server: &Server, new: u32) {
     kill(Pid::from_raw(new.cast_signed()), Signal::SIGTERM).expect("end the new program");
     wait_for("the new program to end", 10, || {
         let log = server.log();
@@ -107,7 +118,7 @@ fn a_program_that_does_not_start_changes_nothing() {
     let old = server.pid();
     for _ in 0..2 {
         server.signal(Signal::SIGUSR2);
-        server.wait_for_line(&["hand-over failed, this server goes on", "ended instead of listening"]);
+        server.wait_for_line(&["hand-over failed, this server goes on", "does not listen, it ended"]);
         bystander.assert_flows();
         assert_eq!(pid_in_file(&server), Some(old));
     }
@@ -126,4 +137,97 @@ fn what_the_parent_watches_is_not_handed_over() {
     server.signal(Signal::SIGUSR2);
     server.wait_for_line(&["hand-over failed", "asprocess"]);
     Bystander::start(server.port()).finish();
+}
+
+#[test]
+fn the_api_orders_it_too() {
+    let api = Port::free();
+    let http_api = format!(
+        "http_api {{ enabled on; listen 127.0.0.1:{}; raw_api {{ enabled on; allow_reload on; }} }}\n",
+        api.number()
+    );
+    for workers in ["", "workers 2;\n"] {
+        let mut server = short_grace().globals(&http_api).globals(workers).start();
+        server.wait_for_line(&["HTTP-API listen at"]);
+        if !workers.is_empty() {
+            wait_ready(&server);
+        }
+        let old = server.pid();
+        let (_, body) = get(api.number(), "/api/v1/raw?rpc=upgrade");
+        assert_eq!(body, "{\"code\":0}");
+        server.wait_until_ended(20);
+        let new = pid_in_file(&server).expect("a number in the pid file");
+        assert_ne!(new, old);
+        let said: Value = wait_for("the new program's answer", 10, || {
+            serde_json::from_str(&get(api.number(), "/api/v1/versions").1).ok()
+        });
+        assert_eq!(said["pid"], new.to_string(), "{said}");
+        end(&server, new);
+    }
+}
+
+/// It listens already when it finds that it cannot be the server.
+#[test]
+fn a_program_that_cannot_hold_the_pid_file_changes_nothing() {
+    let other = short_grace().start();
+    let server = short_grace()
+        .allow_error("hand-over failed")
+        .allow_error("PidFileAcquire")
+        .start();
+    let bystander = Bystander::start(server.port());
+    let visitors = Visitors::start(server.port());
+    let file = server.file("srs.conf");
+    let good = fs::read_to_string(&file).expect("the configuration");
+    let theirs = format!("pid {};", other.file("srs.pid").display());
+    fs::write(&file, good.replace("pid srs.pid;", &theirs)).expect("write a bad file");
+    server.signal(Signal::SIGUSR2);
+    server.wait_for_line(&["hand-over failed, this server goes on", "does not take the pid file"]);
+    bystander.assert_flows();
+    assert!(visitors.finish() > 0, "nobody came");
+    assert_eq!(pid_in_file(&server), Some(server.pid()));
+    assert_eq!(pid_in_file(&other), Some(other.pid()));
+    bystander.finish();
+    // The lock is back as well, which shows where another server wants the file, and it can be passed on.
+    fs::write(&file, good).expect("write the good file");
+    let mut second = Command::new(PROGRAM);
+    let second = second.arg("-c").arg(&file).current_dir(server.folder()).output();
+    assert_eq!(second.expect("start a second server").status.code(), Some(11));
+    hand_over(server);
+}
+
+/// While a new program reads its configuration, which takes for ever here, the server is as it always is.
+#[test]
+fn signals_are_heeded_meanwhile() {
+    let server = short_grace()
+        .allow_error("hand-over failed")
+        .allow_error("reload failed")
+        .start();
+    let bystander = Bystander::start(server.port());
+    let endless = server.file("endless.conf");
+    mkfifo(&endless, Mode::S_IRUSR | Mode::S_IWUSR).expect("a file that never ends");
+    let mut configuration = OpenOptions::new()
+        .append(true)
+        .open(server.file("srs.conf"))
+        .expect("the file");
+    writeln!(configuration, "include {};", endless.display()).expect("write the configuration");
+    server.signal(Signal::SIGUSR2);
+    server.wait_for_line(&["hand over to"]);
+    server.signal(Signal::SIGUSR2);
+    server.wait_for_line(&["hand-over failed", "a new program is being started already"]);
+    server.signal(Signal::SIGUSR1);
+    server.wait_for_line(&["log file reopened"]);
+    bystander.assert_flows();
+    let new = wait_for("the new program", 10, || child_of(server.pid()));
+    bystander.finish();
+    assert_eq!(server.end_by(Signal::SIGTERM).code(), Some(0));
+    wait_for("the new program's end", 10, || {
+        (!std::path::Path::new(&format!("/proc/{new}")).exists()).then_some(())
+    });
+}
+
+/// The process that another one has started.
+fn child_of(parent: u32) -> Option<u32> {
+    let threads = fs::read_dir(format!("/proc/{parent}/task")).ok()?.flatten();
+    let mut lists = threads.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    lists.find_map(|list| list.split_whitespace().next()?.parse().ok())
 }

@@ -6,8 +6,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
 
-use nix::sys::signal::Signal;
-use nix::unistd::{Group, User, geteuid};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Group, Pid, User, geteuid};
 
 use crate::support::clients::{Ffmpeg, codecs, probe};
 use crate::support::media::Sample;
@@ -190,6 +190,37 @@ fn reload_and_rotation_go_on_without_root() {
     let _publisher = site.publish();
     site.wait_for_line("start publish");
     server.stop().ok();
+}
+
+/// A port below 1024 passes on although nobody of these could bind it.
+#[test]
+fn a_new_program_takes_over_without_root() {
+    if !is_root() {
+        return;
+    }
+    for (number, workers) in [(6, ""), (7, "workers 2;")] {
+        let site = Site::new(number);
+        let waits = "grace_start_wait 50; grace_final_wait 50;";
+        site.configure(&format!("user {USER};"), &format!("{waits}\n{workers}"));
+        let mut server = site.start();
+        site.wait_for_line("signal installed");
+        if !workers.is_empty() {
+            site.wait_for_line("master of 2 workers");
+        }
+        let old = server.pid();
+        server.signal(Signal::SIGUSR2);
+        assert!(server.wait(20).status.success(), "{workers}: {}", site.read("srs.log"));
+        let new: i32 = site.read("srs.pid").parse().expect("a number in the pid file");
+        assert_ne!(new.cast_unsigned(), old);
+        let _publisher = site.publish();
+        let report = probe(&site.folder, &format!("rtmp://{}:535/live/s", site.address));
+        assert_eq!(codecs(&report).len(), 2);
+        kill(Pid::from_raw(new), Signal::SIGTERM).expect("end the new program");
+        wait_for("the new program's end", 20, || {
+            let is_there = std::net::TcpStream::connect((site.address.as_str(), 535)).is_ok();
+            (!is_there).then_some(())
+        });
+    }
 }
 
 #[test]

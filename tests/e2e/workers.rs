@@ -49,7 +49,7 @@ pub fn tell(server: &Server, parts: &[&str]) -> BTreeSet<u32> {
 }
 
 /// The process that wrote a log line.
-fn writer(line: &str) -> Option<u32> {
+pub fn writer(line: &str) -> Option<u32> {
     line.split("][").nth(2)?.parse().ok()
 }
 

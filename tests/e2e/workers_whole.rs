@@ -6,6 +6,7 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
+use crate::support::clients::{Ffmpeg, codecs, probe};
 use crate::support::media::Sample;
 use crate::support::port::Port;
 use crate::support::program::run;
@@ -13,7 +14,7 @@ use crate::support::rtmp::Rtmp;
 use crate::support::server::Setup;
 use crate::support::wait::wait_for;
 use crate::support::web::Web;
-use crate::workers::{play, tell, two_workers, wait_ready, workers};
+use crate::workers::{play, tell, two_workers, wait_ready, workers, writer};
 
 /// With this chance all of them go to one of two workers: one in a million.
 const PLAYERS: usize = 20;
@@ -226,4 +227,46 @@ fn the_limit_of_connections_is_of_the_whole() {
         None
     });
     assert!((10..=20).contains(&players.len()), "{} players", players.len());
+}
+
+#[test]
+fn qualities_that_are_published_at_different_workers_are_one_playlist() {
+    let hls = "hls { enabled on; hls_path ./html; hls_fragment 1; hls_window 20; hls_variants _sd; \
+               hls_variants_file [app]/[stream]_abr.m3u8; }";
+    let web = Web::start(two_workers().vhost(hls));
+    wait_ready(&web.server);
+    let _source = web.publish(Sample::H264Aac);
+    let line = web
+        .server
+        .wait_for_line(&["client identified", "fmle-publish", "stream=s,"]);
+    for number in 0.. {
+        let url = web.server.url("s_sd");
+        let mut other = Ffmpeg::Debian.publish(web.server.folder(), &Sample::H264Aac.path(), &url);
+        let lines = ["client identified", "fmle-publish", "stream=s_sd,"];
+        let its = web.server.wait_for_lines(number + 1, &lines);
+        if writer(&its) != writer(&line) {
+            let playlist = wait_for("both qualities in the playlist", 20, || {
+                let (status, text) = web.get("/live/s_abr.m3u8");
+                (status == 200 && text.matches("#EXT-X-STREAM-INF").count() == 2).then_some(text)
+            });
+            assert_eq!(playlist.matches("CODECS=\"avc1.").count(), 2, "{playlist}");
+            assert_eq!(playlist.matches("RESOLUTION=").count(), 2, "{playlist}");
+            let uris = playlist.lines().filter(|line| !line.starts_with('#'));
+            let uris: Vec<&str> = uris
+                .map(|uri| uri.split_once('?').map_or(uri, |(name, _)| name))
+                .collect();
+            assert_eq!(uris, ["s.m3u8", "s_sd.m3u8"]);
+            let report = probe(web.server.folder(), &web.url("/live/s_abr.m3u8"));
+            assert_eq!(codecs(&report).len(), 4, "{report}");
+            // What has ended is listed no more.
+            other.stop();
+            wait_for("one quality in the playlist", 20, || {
+                let (_, text) = web.get("/live/s_abr.m3u8");
+                (text.matches("#EXT-X-STREAM-INF").count() == 1).then_some(())
+            });
+            break;
+        }
+        assert!(number < 20, "one worker got all publishers");
+        other.stop();
+    }
 }

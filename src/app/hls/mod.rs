@@ -12,7 +12,7 @@ mod segmenter;
 pub mod session;
 pub mod stream;
 pub mod uris;
-mod variants;
+pub mod variants;
 
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use self::stream::{Shelf, Stream};
 use self::variants::Variant;
 use super::recording::table::{Lasting, Table};
 use super::recording::{Publisher, Recorder, template};
+use super::workers::Workers;
 use crate::core::clock::Moment;
 use crate::core::coroutine;
 use crate::kernel::error::Result;
@@ -76,15 +77,32 @@ impl HlsStreams {
         self.streams.get(url).is_some_and(|stream| stream.has_segments())
     }
 
-    /// Writes the multivariant playlist of a stream and those that are shown with it, if the settings join some. A
-    /// failure is a warning: the stream itself plays. Yields.
-    pub fn refresh_variants(&self, stream: &Stream) {
-        if let Err(error) = self.write_variants(stream) {
+    /// A stream as one of several qualities, if it is live and players can fetch segments of it.
+    pub fn variant(&self, key: &str) -> Option<Variant> {
+        let stream = self.streams.get_by_key(key)?;
+        if !stream.life().is_live() || !stream.has_segments() {
+            return None;
+        }
+        let (peak, average) = stream.bandwidth();
+        let description = stream.description.borrow();
+        Some(Variant {
+            name: stream.playlist_name().ok()?,
+            peak,
+            average,
+            codecs: description.codecs(),
+            resolution: description.resolution(),
+        })
+    }
+
+    /// Writes the multivariant playlist of a stream and those that are shown with it, if the settings join some; these may
+    /// be published at other workers. A failure is a warning: the stream itself plays. Yields.
+    pub fn refresh_variants(&self, workers: &Workers, stream: &Stream) {
+        if let Err(error) = self.write_variants(workers, stream) {
             log::warn!("the multivariant playlist is old, {}", error.summary());
         }
     }
 
-    fn write_variants(&self, stream: &Stream) -> Result<()> {
+    fn write_variants(&self, workers: &Workers, stream: &Stream) -> Result<()> {
         let settings = stream.settings();
         let group = variants::group(&settings, stream.url());
         let Some(base) = group.first() else {
@@ -92,35 +110,27 @@ impl HlsStreams {
         };
         let name = template::expand(&settings.variants_file, base, |_| None)?;
         let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let mut listed = Vec::new();
-        for url in &group {
-            let found = self.streams.get(url);
-            if let Some(member) = found.filter(|member| member.life().is_live() && member.has_segments()) {
-                let (peak, average) = member.bandwidth();
-                listed.push(Variant {
-                    uri: template::relative(folder, &member.playlist_name()?),
-                    peak,
-                    average,
-                    description: member.description.borrow().clone(),
-                });
-            }
-        }
+        let member = |url: &StreamUrl| {
+            let key = url.stream_url();
+            self.variant(&key).or_else(|| workers.variant_elsewhere(&key))
+        };
+        let listed: Vec<Variant> = group.iter().filter_map(member).collect();
         let path = settings.place(&name).display().to_string();
         if listed.is_empty() {
             return stream.files.remove(&path, ErrorCode::HlsWriteFile);
         }
         // Each member has a temporary name of its own, as several may write at once.
         let temporary = format!("{path}.{}.temp", stream.url().stream.replace('/', "-"));
-        let text = variants::playlist(&listed);
+        let text = variants::playlist(folder, &listed);
         stream
             .files
             .replace_by(temporary, &path, text.into_bytes(), ErrorCode::HlsWriteFile)
     }
 
     /// Deletes the files of streams that nobody has published for `hls_dispose`. Yields.
-    pub fn dispose_idle(&self) {
+    pub fn dispose_idle(&self, workers: &Workers) {
         let idle = self.streams.take_idle(Moment::now());
-        idle.iter().for_each(|stream| self.dispose(stream));
+        idle.iter().for_each(|stream| self.dispose(workers, stream));
     }
 
     /// Looks for players that have left, until the process ends. Yields.
@@ -132,13 +142,13 @@ impl HlsStreams {
     }
 
     /// Deletes the files of all streams whose settings ask for it: the server ends. Yields.
-    pub fn dispose_all(&self) {
+    pub fn dispose_all(&self, workers: &Workers) {
         let all = self.streams.take_disposable();
-        all.iter().for_each(|stream| self.dispose(stream));
+        all.iter().for_each(|stream| self.dispose(workers, stream));
     }
 
-    fn dispose(&self, stream: &Stream) {
+    fn dispose(&self, workers: &Workers, stream: &Stream) {
         stream.dispose();
-        self.refresh_variants(stream);
+        self.refresh_variants(workers, stream);
     }
 }

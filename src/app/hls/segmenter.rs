@@ -197,7 +197,7 @@ impl Segmenter {
         segment.finish(Path::new(&path))?;
         self.stream.publish(complete.clone())?;
         if let Some(server) = self.publisher.server.upgrade() {
-            server.hls.refresh_variants(&self.stream);
+            server.hls.refresh_variants(&server.workers, &self.stream);
         }
         if let Some(caller) = &self.caller {
             notice::tell(&self.publisher, caller, &self.settings, &playlist, &complete);

@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
+use serde::{Deserialize, Serialize};
+
 use crate::app::config::section::hls::Hls;
+use crate::app::recording::template;
 use crate::kernel::codec::{AudioCodec, Codec};
 use crate::kernel::flv::{audio, video};
 use crate::kernel::frame::{Frame, Kind};
@@ -56,21 +59,40 @@ impl Description {
     }
 }
 
-/// One quality.
-#[derive(Clone, Debug)]
+impl Description {
+    /// The codecs, as `CODECS` names them.
+    pub fn codecs(&self) -> String {
+        let tracks = self.video.iter().chain(&self.audio);
+        let names: Vec<&str> = tracks.map(|track| &*track.codec_string).collect();
+        names.join(",")
+    }
+
+    /// Width and height of the picture, pixels.
+    pub fn resolution(&self) -> Option<(u16, u16)> {
+        match self.video.as_ref()?.shape {
+            Shape::Video { width, height } => Some((width, height)),
+            _ => None,
+        }
+    }
+}
+
+/// One quality, as workers also tell each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Variant {
-    /// Its playlist.
-    pub uri: String,
+    /// Its playlist, below `hls_path`.
+    pub name: String,
     /// The most bits a second of a segment, and all of them together.
     pub peak: u64,
     /// See `peak`.
     pub average: u64,
-    /// What is in it.
-    pub description: Description,
+    /// See [`Description::codecs`].
+    pub codecs: String,
+    /// See [`Description::resolution`].
+    pub resolution: Option<(u16, u16)>,
 }
 
-/// The playlist of these variants, the first of which players begin with.
-pub fn playlist(variants: &[Variant]) -> String {
+/// The playlist of these variants in a folder below `hls_path`; the first one is what players begin with.
+pub fn playlist(folder: &str, variants: &[Variant]) -> String {
     let mut text = String::from("#EXTM3U\n#EXT-X-VERSION:6\n");
     for variant in variants {
         // Writing into a String cannot fail, here and below.
@@ -80,15 +102,13 @@ pub fn playlist(variants: &[Variant]) -> String {
             variant.peak.max(1),
             variant.average.max(1)
         );
-        let (video, audio) = (&variant.description.video, &variant.description.audio);
-        let codecs: Vec<&str> = video.iter().chain(audio).map(|track| &*track.codec_string).collect();
-        if !codecs.is_empty() {
-            let _ = write!(text, ",CODECS=\"{}\"", codecs.join(","));
+        if !variant.codecs.is_empty() {
+            let _ = write!(text, ",CODECS=\"{}\"", variant.codecs);
         }
-        if let Some(Shape::Video { width, height }) = video.as_ref().map(|track| track.shape) {
+        if let Some((width, height)) = variant.resolution {
             let _ = write!(text, ",RESOLUTION={width}x{height}");
         }
-        let _ = writeln!(text, "\n{}", variant.uri);
+        let _ = writeln!(text, "\n{}", template::relative(folder, &variant.name));
     }
     text
 }
@@ -118,34 +138,37 @@ mod tests {
 
     #[test]
     fn the_text_tells_what_players_choose_by() {
-        let variant = |uri: &str, peak| Variant {
-            uri: uri.into(),
+        let description = Description {
+            video: Some(TrackConfig {
+                codec: Codec::Audio(AudioCodec::Aac),
+                codec_string: "avc1.64001f".into(),
+                timescale: 90_000,
+                default_duration: 0,
+                shape: Shape::Video {
+                    width: 1280,
+                    height: 720,
+                },
+                entry: b"avc1",
+                config_box: b"avcC",
+                config: bytes::Bytes::new(),
+            }),
+            audio: None,
+        };
+        let variant = |name: &str, peak| Variant {
+            name: name.into(),
             peak,
             average: peak / 2,
-            description: Description {
-                video: Some(TrackConfig {
-                    codec: Codec::Audio(AudioCodec::Aac),
-                    codec_string: "avc1.64001f".into(),
-                    timescale: 90_000,
-                    default_duration: 0,
-                    shape: Shape::Video {
-                        width: 1280,
-                        height: 720,
-                    },
-                    entry: b"avc1",
-                    config_box: b"avcC",
-                    config: bytes::Bytes::new(),
-                }),
-                audio: None,
-            },
+            codecs: description.codecs(),
+            resolution: description.resolution(),
         };
         let expected = "#EXTM3U\n#EXT-X-VERSION:6\n\
             #EXT-X-STREAM-INF:BANDWIDTH=2000000,AVERAGE-BANDWIDTH=1000000,CODECS=\"avc1.64001f\",RESOLUTION=1280x720\n\
             s.m3u8\n\
-            #EXT-X-STREAM-INF:BANDWIDTH=1000,AVERAGE-BANDWIDTH=500,CODECS=\"avc1.64001f\",RESOLUTION=1280x720\ns_ld.m3u8\n";
-        assert_eq!(
-            playlist(&[variant("s.m3u8", 2_000_000), variant("s_ld.m3u8", 1000)]),
-            expected
-        );
+            #EXT-X-STREAM-INF:BANDWIDTH=1000,AVERAGE-BANDWIDTH=500,CODECS=\"avc1.64001f\",RESOLUTION=1280x720\n../ld/s.m3u8\n";
+        let variants = [variant("live/s.m3u8", 2_000_000), variant("ld/s.m3u8", 1000)];
+        assert_eq!(playlist("live", &variants), expected);
+        // Another worker's arrives as it was sent.
+        let sent = serde_json::to_string(&variants[0]).unwrap();
+        assert_eq!(serde_json::from_str::<Variant>(&sent).unwrap(), variants[0]);
     }
 }

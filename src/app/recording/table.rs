@@ -70,7 +70,12 @@ impl<S> Default for Table<S> {
 impl<S: Lasting> Table<S> {
     /// A stream that was written before.
     pub fn get(&self, url: &StreamUrl) -> Option<Rc<S>> {
-        self.0.borrow().get(&url.stream_url()).cloned()
+        self.get_by_key(&url.stream_url())
+    }
+
+    /// The same by the stream's key.
+    pub fn get_by_key(&self, key: &str) -> Option<Rc<S>> {
+        self.0.borrow().get(key).cloned()
     }
 
     /// The same, or one that is made now.

@@ -1,16 +1,19 @@
 //! The hand-over to a new program (SIGUSR2): it inherits the listening sockets and the pid file, so that no connection is
 //! refused, and this process ends when its clients have left. See `docs/service.md`.
 
+use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::READY;
 use crate::core::clock::Moment;
+use crate::core::coroutine;
 use crate::core::inheritance::{Bequest, Inheritance};
-use crate::core::process::{Child, Command};
+use crate::core::process::{Child, Command, Signal};
 use crate::core::setup::PidFile;
 use crate::core::tcp::TcpStream;
 use crate::core::unix;
@@ -21,7 +24,7 @@ use crate::kernel::error_code::ErrorCode;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long one that did not may take to end.
 const GRACE: Duration = Duration::from_secs(5);
-/// How long the old process may take to let go of the pid file.
+/// How long each of the two may take for its part of passing the pid file on.
 const RELEASE: Duration = Duration::from_secs(10);
 /// What a role begins with that is a successor's.
 const SUCCESSOR: &str = "successor ";
@@ -63,69 +66,156 @@ impl Start {
     }
 }
 
-/// Why a hand-over cannot be.
-///
-/// # Errors
-/// If it cannot: somebody else watches over this process, or it ends already.
-pub fn refuse_hand_over(hands_over: bool, is_quitting: bool) -> Result<()> {
-    let why = match (hands_over, is_quitting) {
-        (false, _) => "asprocess is on: the parent would lose the server",
-        (_, true) => "the server ends already",
-        (true, false) => return Ok(()),
-    };
-    Err(Error::new(ErrorCode::StInitialize, why))
+/// What makes a process the server.
+#[derive(Debug)]
+pub struct Holding {
+    /// How it was started.
+    pub start: Start,
+    /// Why another one can never take its place.
+    pub bound_by: Option<&'static str>,
+    /// Locked as long as it is the server.
+    pub pid_file: Option<PidFile>,
 }
 
-/// Starts the next program with `sockets` and waits until it listens; then it gets the pid file. Yields.
-///
-/// # Errors
-/// When it cannot be started, or ends or takes too long instead; then all is as it was.
-pub fn hand_over(start: &Start, sockets: Vec<OwnedFd>, pid_file: &mut Option<PidFile>) -> Result<u32> {
-    let (line, theirs) = unix::pair().io_wrap(ErrorCode::PipeCreate, || "line to the new program".into())?;
-    let path = pid_file
-        .as_ref()
-        .map(|file| file.path().display().to_string())
-        .unwrap_or_default();
-    let bequest = Bequest {
-        sockets: sockets.into_iter().map(Arc::new).collect(),
-        line: Some(Arc::new(theirs)),
-        pid_file: pid_file.as_ref().map(PidFile::descriptor),
-        role: Some(format!("{SUCCESSOR}{path}")),
-    };
-    log::info!(
-        "hand over to {}, {} sockets",
-        start.program.display(),
-        bequest.sockets.len()
-    );
-    let child = bequest.to(start.command()).spawn();
-    let child = child.io_wrap(ErrorCode::DaemonWaitPid, || {
-        format!("start {}", start.program.display())
-    })?;
-    match wait_ready(&line, &child) {
-        Ok(()) => {
-            let id = child.id();
-            // Closing it gives up the lock.
-            drop(pid_file.take());
-            // One that has gone since then cannot be helped.
-            let _ = line.write_all(&[READY]);
-            child.release();
-            log::info!("the new program listens, pid={id}; this one ends when its clients have left");
-            Ok(id)
+/// The place of the server, which this process holds and may pass on.
+pub struct Office {
+    start: Start,
+    bound_by: Option<&'static str>,
+    pid_file: RefCell<Option<PidFile>>,
+    /// The next program, until it is the server.
+    successor: RefCell<Option<Rc<Child>>>,
+    is_leaving: Cell<bool>,
+}
+
+impl Office {
+    /// The place of a server that holds what is said.
+    pub fn new(holding: Holding) -> Rc<Self> {
+        Rc::new(Office {
+            start: holding.start,
+            bound_by: holding.bound_by,
+            pid_file: RefCell::new(holding.pid_file),
+            successor: RefCell::new(None),
+            is_leaving: Cell::new(false),
+        })
+    }
+
+    /// How the server was started.
+    pub fn start(&self) -> &Start {
+        &self.start
+    }
+
+    /// Holds the pid file that the server before this one has left.
+    pub fn hold(&self, pid_file: PidFile) {
+        self.pid_file.replace(Some(pid_file));
+    }
+
+    /// Hands over in a coroutine of its own: starts the next program with `sockets`, and once that is the server, has
+    /// this one `retire`. Whatever fails is logged, and all is as it was.
+    pub fn pass_on(
+        self: &Rc<Self>,
+        sockets: impl FnOnce() -> Result<Vec<OwnedFd>> + 'static,
+        retire: impl FnOnce() + 'static,
+    ) {
+        let office = self.clone();
+        coroutine::spawn("hand-over", move || {
+            match office.refuse().and_then(|()| office.hand_over(sockets()?)) {
+                Ok(()) => retire(),
+                Err(error) => log::error!("hand-over failed, this server goes on: {error}"),
+            }
+        });
+    }
+
+    /// The server ends: the program that is about to take over ends as well.
+    pub fn leave(&self) {
+        self.is_leaving.set(true);
+        if let Some(successor) = &*self.successor.borrow() {
+            log::info!("the new program, pid={}, ends too", successor.id());
+            let _ = successor.kill(Signal::SIGTERM);
         }
-        Err(error) => {
+    }
+
+    fn refuse(&self) -> Result<()> {
+        let why = match self.bound_by {
+            Some(why) => why,
+            None if self.is_leaving.get() => "the server ends already",
+            None if self.successor.borrow().is_some() => "a new program is being started already",
+            None => return Ok(()),
+        };
+        Err(Error::new(ErrorCode::StInitialize, why))
+    }
+
+    fn hand_over(&self, sockets: Vec<OwnedFd>) -> Result<()> {
+        let (line, theirs) = unix::pair().io_wrap(ErrorCode::PipeCreate, || "line to the new program".into())?;
+        log::info!(
+            "hand over to {}, {} sockets",
+            self.start.program.display(),
+            sockets.len()
+        );
+        let child = self.bequest(sockets, theirs).to(self.start.command()).spawn();
+        let child = child.io_wrap(ErrorCode::DaemonWaitPid, || {
+            format!("start {}", self.start.program.display())
+        })?;
+        let child = Rc::new(child);
+        self.successor.replace(Some(child.clone()));
+        let handed = hear(&line, &child, PATIENCE, "does not listen").and_then(|()| self.yield_to(&line, &child));
+        self.successor.replace(None);
+        // Nobody else keeps a child that is no successor any more.
+        let child = Rc::into_inner(child).expect("the successor is let go of before");
+        if let Err(error) = handed {
             let _ = child.terminate(GRACE);
-            Err(error)
+            self.reclaim();
+            return Err(error);
+        }
+        log::info!(
+            "the new program is the server, pid={}; this one ends when its clients have left",
+            child.id()
+        );
+        child.release();
+        self.pid_file.replace(None);
+        Ok(())
+    }
+
+    fn bequest(&self, sockets: Vec<OwnedFd>, line: OwnedFd) -> Bequest {
+        let pid_file = self.pid_file.borrow();
+        let path = pid_file.as_ref().map(|file| file.path().display().to_string());
+        Bequest {
+            sockets: sockets.into_iter().map(Arc::new).collect(),
+            line: Some(Arc::new(line)),
+            pid_file: pid_file.as_ref().map(PidFile::descriptor),
+            role: Some(format!("{SUCCESSOR}{}", path.unwrap_or_default())),
+        }
+    }
+
+    /// Lets the program that listens have the pid file, and waits until it holds it.
+    fn yield_to(&self, line: &TcpStream, child: &Child) -> Result<()> {
+        if self.is_leaving.get() {
+            return Err(Error::new(ErrorCode::StInitialize, "the server ends"));
+        }
+        if let Some(file) = &*self.pid_file.borrow() {
+            let unlocked = file.unlock();
+            unlocked.io_wrap(ErrorCode::PidFileLock, || "unlock the pid file".into())?;
+        }
+        let granted = line.write_all(&[READY]);
+        granted.io_wrap(ErrorCode::SocketWrite, || "let the new program take over".into())?;
+        hear(line, child, RELEASE, "does not take the pid file")
+    }
+
+    /// Is the server again after a hand-over that failed.
+    fn reclaim(&self) {
+        if let Some(Err(error)) = self.pid_file.borrow().as_ref().map(PidFile::lock) {
+            log::error!("pid file: {error}");
         }
     }
 }
 
-fn wait_ready(line: &TcpStream, child: &Child) -> Result<()> {
-    line.set_read_timeout(Some(PATIENCE));
+/// Waits until the new program says that it is as far as it should be.
+fn hear(line: &TcpStream, child: &Child, patience: Duration, lack: &str) -> Result<()> {
+    line.set_read_timeout(Some(patience));
     let mut told = [0];
     match line.read(&mut told) {
         Ok(1) if told[0] == READY => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
-            let text = format!("the new program does not listen after {PATIENCE:?}");
+            let text = format!("the new program {lack} after {patience:?}");
             Err(Error::new(ErrorCode::SocketTimeout, text))
         }
         _ => {
@@ -134,7 +224,7 @@ fn wait_ready(line: &TcpStream, child: &Child) -> Result<()> {
                 Ok(Some(status)) => status.to_string(),
                 _ => "without a word".to_owned(),
             };
-            let text = format!("the new program ended instead of listening, {how}; its own lines in the log tell why");
+            let text = format!("the new program {lack}, it ended, {how}; its own lines in the log tell why");
             Err(Error::new(ErrorCode::DaemonWaitPid, text))
         }
     }
@@ -157,31 +247,30 @@ impl Succession {
         })
     }
 
-    /// Tells the predecessor that this process listens, and takes the pid file once it is free. Yields.
+    /// Tells the predecessor that this process listens, takes the pid file once it is free, and tells that too. A
+    /// predecessor that is gone by then, however it ended, has left its place free. Yields.
     ///
     /// # Errors
-    /// [`ErrorCode::SocketRead`] when the predecessor is gone before that.
-    pub fn complete(self, pid_path: PathBuf) -> Result<Option<PidFile>> {
+    /// When it does not make way, or the pid file cannot be taken; then the predecessor goes on, and this process ends.
+    pub fn complete(self, pid_path: PathBuf) -> Result<PidFile> {
         let what = || "take over from the server before this one".to_owned();
         let line = unix::connection(self.line).io_wrap(ErrorCode::SocketRead, what)?;
         line.set_read_timeout(Some(RELEASE));
-        line.write_all(&[READY]).io_wrap(ErrorCode::SocketRead, what)?;
         let mut told = [0];
-        line.read(&mut told).io_wrap(ErrorCode::SocketRead, what)?;
+        match line.write_all(&[READY]).and_then(|()| line.read(&mut told)) {
+            Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+                return Err(error).io_wrap(ErrorCode::SocketRead, what);
+            }
+            Ok(1..) => {}
+            Ok(0) | Err(_) => log::warn!("the server before this one is gone"),
+        }
         let acquired = match self.pid_file {
             Some((file, path)) if path == pid_path => PidFile::take_over(file, path),
             _ => PidFile::acquire(pid_path),
         };
-        match acquired {
-            Ok(file) => {
-                log::info!("took over from the server before this one");
-                Ok(Some(file))
-            }
-            Err(error) => {
-                // It serves all the same; nobody finds it by its pid file.
-                log::error!("pid file: {error}");
-                Ok(None)
-            }
-        }
+        let acquired = acquired.map_err(|failed| Error::new(ErrorCode::PidFileAcquire, failed.to_string()))?;
+        let _ = line.write_all(&[READY]);
+        log::info!("took over from the server before this one");
+        Ok(acquired)
     }
 }

@@ -28,6 +28,8 @@ pub const STREAMS: &str = "/streams";
 pub const PUBLISHED: &str = "/published";
 /// Leaves the files of a stream to whoever asks, and tells the number of its next segment of HLS.
 pub const GIVE_AWAY: &str = "/give-away";
+/// A stream that is published here as one quality of several; see [`Variant`](crate::app::hls::variants::Variant).
+pub const VARIANT: &str = "/hls-variant";
 /// The messages of a stream that is published here; see [`pull`].
 pub const PLAY: &str = "/play";
 
@@ -70,6 +72,15 @@ fn answer(exchange: &mut Exchange<'_, '_>) -> Result<()> {
             let number = server.hls.give_away(&key).unwrap_or(0);
             exchange.reply(ResponseHead::new(Status::OK), number.to_string().as_bytes())
         }
+        VARIANT => match exchange
+            .server
+            .hls
+            .variant(&key)
+            .map(|variant| serde_json::to_vec(&variant))
+        {
+            Some(Ok(text)) => exchange.reply(ResponseHead::new(Status::OK), &text),
+            _ => exchange.reply_status(Status::NOT_FOUND),
+        },
         PUBLISHED => {
             let is_here = exchange.server.workers.published.borrow().contains_key(&key);
             exchange.reply_status(if is_here { Status::OK } else { Status::NOT_FOUND })

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::handover::{Start, hand_over, refuse_hand_over};
+use super::handover::Office;
 use super::seat::Seat;
 use super::{MASTER, READY, SOCKETS};
 use crate::app::config::Origin;
@@ -15,7 +15,6 @@ use crate::core::clock::Moment;
 use crate::core::coroutine;
 use crate::core::inheritance::{self, Bequest};
 use crate::core::process::{Child, Command, Signal};
-use crate::core::setup::PidFile;
 use crate::core::signal::Signals;
 use crate::core::sync::Condition;
 use crate::core::tcp::TcpStream;
@@ -38,12 +37,8 @@ const FAST_QUIT: Duration = Duration::from_secs(30);
 pub struct Plan {
     /// The configuration, for the check before a reload.
     pub origin: Origin,
-    /// How the server was started.
-    pub start: Start,
-    /// The pid file, which the next program gets.
-    pub pid_file: Option<PidFile>,
-    /// Whether it may be handed over.
-    pub hands_over: bool,
+    /// How the server was started, and how it is handed over.
+    pub office: Rc<Office>,
     /// The seat of the first worker.
     pub seat: Seat,
 }
@@ -55,7 +50,6 @@ pub struct Master {
     /// Sockets for the workers' first start.
     inherited: RefCell<Vec<Vec<OwnedFd>>>,
     quits: Cell<bool>,
-    pid_file: RefCell<Option<PidFile>>,
     changed: Condition,
 }
 
@@ -90,10 +84,9 @@ impl Worker {
 
 impl Master {
     /// A master that has started nothing yet. It takes over the sockets that the process has inherited.
-    pub fn new(mut plan: Plan) -> Rc<Self> {
+    pub fn new(plan: Plan) -> Rc<Self> {
         let count = plan.seat.count;
         Rc::new(Master {
-            pid_file: RefCell::new(plan.pid_file.take()),
             plan,
             slots: (0..count).map(|_| Slot::default()).collect(),
             inherited: RefCell::new(inheritance::deal(inheritance::take_rest(), count)),
@@ -163,9 +156,10 @@ impl Master {
                 self.signal_all(signal);
             }
             Signal::SIGUSR2 => {
-                if let Err(error) = self.hand_over() {
-                    log::error!("hand-over failed, this server goes on: {error}");
-                }
+                let (sockets, retiring) = (self.clone(), self.clone());
+                self.plan
+                    .office
+                    .pass_on(move || sockets.sockets(), move || retiring.quit(Signal::SIGUSR2));
             }
             signal => self.quit(signal),
         }
@@ -175,6 +169,7 @@ impl Master {
     pub fn quit(self: &Rc<Self>, signal: Signal) {
         self.quits.set(true);
         self.changed.notify_all();
+        self.plan.office.leave();
         self.signal_all(signal);
         let is_fast = !matches!(signal, Signal::SIGQUIT | Signal::SIGUSR2) && !self.ends_gracefully();
         if is_fast {
@@ -187,23 +182,13 @@ impl Master {
         }
     }
 
-    /// Takes the pid file from the server before this one.
-    pub fn hold(&self, pid_file: Option<PidFile>) {
-        self.pid_file.replace(pid_file);
-    }
-
-    fn hand_over(self: &Rc<Self>) -> Result<()> {
-        refuse_hand_over(self.plan.hands_over, self.quits.get())?;
+    /// The listening sockets of all workers.
+    fn sockets(&self) -> Result<Vec<OwnedFd>> {
         let mut sockets = Vec::new();
         for worker in self.slots.iter().filter_map(|slot| slot.worker.borrow().clone()) {
             sockets.extend(worker.sockets()?);
         }
-        let mut pid_file = self.pid_file.take();
-        let handed = hand_over(&self.plan.start, sockets, &mut pid_file);
-        self.pid_file.replace(pid_file);
-        handed?;
-        self.quit(Signal::SIGUSR2);
-        Ok(())
+        Ok(sockets)
     }
 
     fn ends_gracefully(&self) -> bool {
@@ -274,9 +259,10 @@ impl Master {
             pid_file: None,
             role: Some(seat.to_text()),
         };
+        let start = self.plan.office.start();
         let command = Command::new(PROGRAM)
-            .args(&self.plan.start.arguments)
-            .folder(&self.plan.start.folder)
+            .args(&start.arguments)
+            .folder(&start.folder)
             .own_streams()
             .end_with_us(Some(Signal::SIGTERM));
         let child = bequest.to(command).spawn();

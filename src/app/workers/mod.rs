@@ -24,12 +24,14 @@ use std::time::Duration;
 use self::peers::Peer;
 use self::pull::Pull;
 use self::seat::Seat;
+use super::hls::variants::Variant;
 use super::server::{Quit, Server};
 use super::source::Source;
 use super::stream::Stream;
 use crate::core::clock::Moment;
 use crate::core::coroutine;
 use crate::core::inheritance;
+use crate::core::limits::WORKER_LINE_BYTES;
 use crate::core::signal::{self, Signal};
 use crate::core::sync::Condition;
 use crate::core::tcp::TcpStream;
@@ -105,6 +107,18 @@ impl Workers {
         Ok(true)
     }
 
+    /// Has the server hand over to a new program, as SIGUSR2 does.
+    ///
+    /// # Errors
+    /// When the master cannot be reached.
+    pub fn hand_over_all(&self) -> Result<()> {
+        let sent = match self.seat {
+            Some(_) => signal::send_to_parent(Signal::SIGUSR2),
+            None => signal::send_to_ourselves(Signal::SIGUSR2),
+        };
+        sent.io_wrap(ErrorCode::StInitialize, || "order the hand-over".into())
+    }
+
     /// Whether what a server does once is this process's to do.
     pub fn is_first(&self) -> bool {
         self.seat.as_ref().is_none_or(|seat| seat.number == 0)
@@ -118,6 +132,24 @@ impl Workers {
     /// Whether another worker's client publishes a stream.
     pub fn has_elsewhere(&self, key: &str) -> bool {
         self.owner(key).is_some()
+    }
+
+    /// A stream that another worker's client publishes, as one quality of HLS; `None` too when it cannot be asked, or has
+    /// no segment yet. Yields.
+    pub fn variant_elsewhere(&self, key: &str) -> Option<Variant> {
+        let peer = self.owner(key)?;
+        let target = inner::target(inner::VARIANT, key);
+        let told = link::get(&self.name_of(&peer), &target).and_then(|reply| match reply.status {
+            200 => reply.read_all(WORKER_LINE_BYTES).map(Some),
+            _ => Ok(None),
+        });
+        match told {
+            Ok(text) => serde_json::from_slice(&text?).ok(),
+            Err(error) => {
+                log::debug!("worker {}: {}", peer.number, error.summary());
+                None
+            }
+        }
     }
 
     /// Whether a transcoder of another worker publishes a stream.

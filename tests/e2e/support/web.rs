@@ -1,7 +1,10 @@
 //! A server with an HTTP server for the files that it writes below `html`.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use super::clients::Ffmpeg;
 use super::media::Sample;
@@ -80,4 +83,20 @@ impl Web {
         run("curl", self.server.folder(), 30, &mut command).ok();
         std::fs::read(&file).expect("read what curl got")
     }
+}
+
+/// The status and the body of an answer of any port; the status is 0 where there is none.
+#[track_caller]
+pub fn get(port: u16, target: &str) -> (u16, String) {
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).expect("connect");
+    socket
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .expect("set a time limit");
+    write!(socket, "GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").expect("ask");
+    let mut answer = Vec::new();
+    let _ = socket.read_to_end(&mut answer);
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    (status.unwrap_or(0), body.to_owned())
 }

@@ -83,8 +83,9 @@ pub fn answer(call: &Call<'_>) -> Answer {
     match order.as_str() {
         "raw" => about(api),
         _ if !api.raw_api => Answer::error(ErrorCode::ConfigRawDisable),
-        "reload" if !api.allow_reload => Answer::error(ErrorCode::ConfigRawDisable),
+        "reload" | "upgrade" if !api.allow_reload => Answer::error(ErrorCode::ConfigRawDisable),
         "reload" => reload(call),
+        "upgrade" => upgrade(call),
         "reload-fetch" => fetch(call),
         _ => Answer::error(ErrorCode::ConfigRaw),
     }
@@ -125,6 +126,18 @@ fn reload(call: &Call<'_>) -> Answer {
         }
     });
     Answer::code(0)
+}
+
+/// Beyond SRS: a new program takes over, as at SIGUSR2. How that goes is told by the log, and by the `pid` of later answers.
+fn upgrade(call: &Call<'_>) -> Answer {
+    log::info!("hand-over, ordered by the API");
+    match call.server.workers.hand_over_all() {
+        Ok(()) => Answer::code(0),
+        Err(error) => {
+            log::error!("{error}");
+            Answer::error(error.code())
+        }
+    }
 }
 
 fn fetch(call: &Call<'_>) -> Answer {

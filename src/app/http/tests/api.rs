@@ -370,7 +370,7 @@ fn a_password_guards_every_path_of_the_api() {
 fn orders_need_permission() {
     with_api("raw-off", "", |site| {
         site.assert_like("/api/v1/raw?rpc=raw", RAW);
-        for order in ["reload", "reload-fetch", "query", "", "x"] {
+        for order in ["reload", "upgrade", "reload-fetch", "query", "", "x"] {
             assert_eq!(site.code(&format!("/api/v1/raw?rpc={order}")), 1061, "{order}");
         }
     });
@@ -384,6 +384,7 @@ fn orders_need_permission() {
                 "gone since version 4"
             );
             assert_eq!(site.code("/api/v1/raw?rpc=reload"), 1061);
+            assert_eq!(site.code("/api/v1/raw?rpc=upgrade"), 1061);
             for target in ["?rpc=query&scope=global", "?rpc=update", "", "?rpc=x"] {
                 assert_eq!(site.code(&format!("/api/v1/raw{target}")), 1060, "{target}");
             }
