@@ -4,9 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use crate::support::bystander::Bystander;
 use crate::support::port::Port;
-use crate::support::program::{Ended, run, run_starter};
+use crate::support::program::{Ended, Program, run, run_starter};
 use crate::support::server::{PROGRAM, Setup};
 use crate::support::wait::wait_for;
 use crate::support::workdir::{WorkDir, repository};
@@ -68,7 +71,7 @@ impl Installed {
 impl Drop for Installed {
     fn drop(&mut self) {
         if let Some(pid) = self.pid().and_then(|pid| pid.parse().ok()) {
-            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
     }
 }
@@ -123,6 +126,43 @@ fn reload_rotate_and_grace() {
         (installed.script("status").status.code() == Some(1)).then_some(())
     });
     assert!(!installed.log().contains("panicked"));
+}
+
+#[test]
+fn upgrade_hands_over_or_changes_nothing() {
+    let installed = Installed::new();
+    installed.script("upgrade").exits_with(1);
+    installed.script("start").ok();
+    let (first, conf) = (installed.pid(), installed.prefix.join("conf/srs.conf"));
+    let good = fs::read_to_string(&conf).expect("read");
+    fs::write(&conf, good.clone() + "nonsense;\n").expect("write");
+    let refused = installed.script("upgrade").exits_with(1);
+    assert!(refused.output.contains("not valid"), "{}", refused.output);
+    assert_eq!(installed.pid(), first);
+    fs::write(&conf, good).expect("write");
+    let bystander = Bystander::start(installed.port.number());
+    installed.install(&[]).ok();
+    installed.script("upgrade").ok();
+    assert_ne!(installed.pid(), first);
+    bystander.finish();
+    let first = first.and_then(|pid| pid.parse().ok()).expect("a number");
+    wait_for("the old server to end", 20, || {
+        kill(Pid::from_raw(first), None).is_err().then_some(())
+    });
+    installed.script("stop").ok();
+}
+
+#[test]
+fn upgrade_spares_a_program_that_would_die_of_it() {
+    let installed = Installed::new();
+    // SRS does not catch the signal, and neither does this.
+    let mut other = Command::new("sh");
+    other.args(["-c", "while sleep 1; do :; done # srs"]);
+    let mut other = Program::start("other", &installed.prefix, &mut other);
+    fs::write(installed.prefix.join("objs/srs.pid"), other.pid().to_string()).expect("write");
+    let refused = installed.script("upgrade").exits_with(1);
+    assert!(refused.output.contains("cannot"), "{}", refused.output);
+    assert!(other.is_running());
 }
 
 #[test]
