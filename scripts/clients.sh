@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 PACKAGES=(
-    curl ffmpeg openssl procps python3 python3-pip rtmpdump unzip nginx libnginx-mod-rtmp
+    curl ffmpeg openssl procps python3 python3-pip rtmpdump unzip nginx libnginx-mod-rtmp busybox python3-yaml systemd
     gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
     gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-rtsp
     vlc-bin vlc-plugin-base

@@ -1,6 +1,7 @@
-//! What the scripts pack is installed and run: the Debian package.
+//! What the scripts pack is installed and run: the Debian package, and the one for OpenWrt.
 
 mod deb;
+mod ipk;
 mod system;
 
 use std::fs;
