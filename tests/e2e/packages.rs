@@ -1,6 +1,8 @@
-//! What the scripts pack is installed and run: the Debian package, and the one for OpenWrt.
+//! What the scripts pack is installed and run: the Debian package, the one for OpenWrt, and the samples for containers.
 
+mod container;
 mod deb;
+mod dockerfile;
 mod ipk;
 mod system;
 
