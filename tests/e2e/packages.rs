@@ -5,6 +5,7 @@ mod deb;
 mod dockerfile;
 mod ipk;
 mod system;
+mod unit;
 
 use std::fs;
 use std::path::{Path, PathBuf};
