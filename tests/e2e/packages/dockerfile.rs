@@ -109,74 +109,71 @@ impl Dockerfile {
         let mut exposed = self.value("EXPOSE").unwrap_or_default().split_whitespace();
         exposed.any(|exposed| exposed == format!("{port}/tcp"))
     }
+
+    fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Instruction> {
+        self.stages
+            .iter()
+            .flatten()
+            .filter(move |instruction| instruction.name == name)
+    }
+
+    /// Copies what the build is given into a folder.
+    #[track_caller]
+    fn copy_sources(&self, folder: &WorkDir) {
+        let stages: Vec<_> = self
+            .named("FROM")
+            .filter_map(|from| from.rest.split_once(" AS "))
+            .collect();
+        let ignored = fs::read_to_string(repository().join(format!("{PATH}.dockerignore")));
+        let ignored = ignored.expect("read what is ignored");
+        for copy in self.named("COPY") {
+            if let Some(stage) = copy.options.get("from") {
+                assert!(
+                    stages.iter().any(|(_, name)| *name == stage.as_str()),
+                    "{PATH}: no stage {stage}"
+                );
+                continue;
+            }
+            let mut paths: Vec<_> = copy.rest.split_whitespace().collect();
+            let target = folder.join(paths.pop().expect("a target"));
+            for path in paths {
+                assert!(
+                    !ignored.lines().any(|line| line == path),
+                    "{path} is copied and ignored"
+                );
+                let mut command = Command::new("cp");
+                command.arg("-a").arg(repository().join(path)).arg(&target);
+                run("cp", folder, 60, &mut command).ok();
+            }
+        }
+    }
 }
 
 #[test]
 fn package_dockerfile_is_complete() {
     let dockerfile = Dockerfile::read();
-    let name = |stage: &[Instruction]| stage[0].rest.split_once(" AS ").map(|(_, name)| name.to_owned());
-    let names: Vec<_> = dockerfile.stages.iter().filter_map(|stage| name(stage)).collect();
-    let copies = dockerfile
-        .stages
-        .iter()
-        .flatten()
-        .filter(|instruction| instruction.name == "COPY");
-    let ignored = fs::read_to_string(repository().join(format!("{PATH}.dockerignore"))).expect("read what is ignored");
     let folder = WorkDir::new("source");
-    for copy in copies {
-        if let Some(stage) = copy.options.get("from") {
-            assert!(names.contains(stage), "{PATH}: no stage {stage}");
-            continue;
-        }
-        let mut paths: Vec<_> = copy.rest.split_whitespace().collect();
-        let target = folder.join(paths.pop().expect("a target"));
-        for path in paths {
-            assert!(
-                !ignored.lines().any(|line| line == path),
-                "{path} is copied and ignored"
-            );
-            let source = repository().join(path);
-            let mut command = Command::new("cp");
-            run("cp", &folder, 60, command.arg("-a").arg(source).arg(&target)).ok();
-        }
-    }
-    // What was copied is all that Cargo wants, in the very versions, and all that is installed.
+    dockerfile.copy_sources(&folder);
+    // What was copied is all that Cargo looks for, and all that is installed.
     let mut command = Command::new(env!("CARGO"));
-    command.args([
-        "metadata",
-        "--locked",
-        "--offline",
-        "--no-deps",
-        "--format-version",
-        "1",
-    ]);
+    command.args("metadata --locked --offline --no-deps --format-version 1".split(' '));
     command.current_dir(&*folder).env_remove("CARGO_TARGET_DIR");
     run("cargo", &folder, 60, &mut command).ok();
+    let prefix = folder.join("srs");
     let mut command = Command::new(folder.join("scripts/install.sh"));
     command
-        .arg(format!("--prefix={}", folder.join("srs").display()))
+        .arg(format!("--prefix={}", prefix.display()))
         .arg("--binary=Cargo.toml");
     run("install.sh", &folder, 30, command.current_dir(&*folder)).ok();
     let start = dockerfile.list("CMD");
     assert_eq!(dockerfile.value("WORKDIR"), Some("/usr/local/srs"));
     for path in [&start[0], &start[2]] {
-        assert!(folder.join("srs").join(path).is_file(), "{path} is not in the image");
+        assert!(prefix.join(path).is_file(), "{path} is not in the image");
     }
-    let mut command = Command::new("busybox");
-    for instruction in dockerfile
-        .stages
-        .iter()
-        .flatten()
-        .filter(|instruction| instruction.name == "RUN")
-    {
-        fs::write(folder.join("run.sh"), &instruction.rest).expect("write a step");
-        run(
-            "busybox",
-            &folder,
-            10,
-            command.args(["ash", "-n"]).arg(folder.join("run.sh")),
-        )
-        .ok();
-        command = Command::new("busybox");
+    for step in dockerfile.named("RUN") {
+        let script = folder.join("run.sh");
+        fs::write(&script, &step.rest).expect("write a step");
+        let mut command = Command::new("busybox");
+        run("busybox", &folder, 10, command.args(["ash", "-n"]).arg(script)).ok();
     }
 }
