@@ -5,7 +5,10 @@ CROSS_TARGETS=(
     aarch64-unknown-linux-gnu aarch64-unknown-linux-musl
     armv7-unknown-linux-gnueabihf armv7-unknown-linux-musleabihf armv7-unknown-linux-musleabi
     mipsel-unknown-linux-musl mipsel-unknown-linux-gnu mips-unknown-linux-musl
+    i686-unknown-linux-musl
 )
+# What a router gets instead of the default features.
+CROSS_ROUTER_FEATURES=(--no-default-features --features small-memory)
 # The C compiler and linker of the musl targets, from PyPI.
 ZIG_VERSION=${ZIG_VERSION:-0.17.1}
 
@@ -55,6 +58,11 @@ cross_set_target() {
             cross_own_generator=yes cross_features=router
             cross_qemu=(qemu-mips -cpu 24Kc)
             ;;
+        i686-unknown-linux-musl)
+            # x86-64 runs it without an emulator: the cheap look at 32 bits.
+            cross_zig=x86-linux-musl
+            cross_own_generator=yes cross_features=router
+            ;;
         *)
             echo "unknown target $target; there are: ${CROSS_TARGETS[*]}" >&2
             return 1
@@ -102,7 +110,7 @@ cross_write_zig_scripts() {
 arguments=()
 for argument in "\$@"; do
     case \$argument in
-        --target=* | -march=* | -lgcc | -lgcc_s | -lgcc_eh) ;;
+        --target=* | -march=* | -m32 | -Wl,-melf_i386 | -lgcc | -lgcc_s | -lgcc_eh) ;;
         *) arguments+=("\$argument") ;;
     esac
 done
@@ -165,16 +173,18 @@ cross_prepare() {
     cross_enter_source
     local variable
     variable=$(tr a-z- A-Z_ <<<"$target")
-    export "CARGO_TARGET_${variable}_LINKER=$cross_linker" "CARGO_TARGET_${variable}_RUNNER=${cross_qemu[*]}"
+    export "CARGO_TARGET_${variable}_LINKER=$cross_linker"
+    [ ${#cross_qemu[@]} -eq 0 ] || export "CARGO_TARGET_${variable}_RUNNER=${cross_qemu[*]}"
 }
 
-# cross_cargo SUBCOMMAND ARGUMENTS…: cargo for the target, its standard library built from source.
+# cross_cargo SUBCOMMAND ARGUMENTS…: cargo for the target, its standard library built from source. That is without
+# backtraces, which a program without symbols has no use for: their reader of debug information is large.
 cross_cargo() {
     local subcommand=$1 std=std,panic_unwind
     shift
     [ "$subcommand" != test ] || std+=,test
-    (cd "$cross_source" && /usr/bin/cargo "$subcommand" -Zbuild-std="$std" --target "$cross_triple" \
-        "${cross_arguments[@]}" "$@") || return
+    (cd "$cross_source" && /usr/bin/cargo "$subcommand" -Zbuild-std="$std" -Zbuild-std-features=panic-unwind \
+        --target "$cross_triple" "${cross_arguments[@]}" "$@") || return
     if [ -n "$cross_own_generator" ] && grep -A 2 '^name = "generator"' "$cross_source/Cargo.lock" | grep -q '^source'; then
         echo "scripts/cross/generator has another version than Cargo.lock names, so it was not used" >&2
         return 1
