@@ -12,7 +12,8 @@ usage() {
     cat <<END
 Usage: $0 TARGET|all [--full|--router] [--profile=router]
     --full     with all that is built by default; it is the choice for aarch64 and armv7 with a floating-point unit
-    --router   RTMP, HTTP, HLS, DASH, DVR and the API, without TLS and tokens; it is the choice for the others
+    --router   RTMP, HTTP, HLS, DASH, DVR and the API, without TLS and tokens, with bounds for
+               little memory; it is the choice for the others
     --profile  a profile of Cargo.toml
 Targets:
 $(printf '    %s\n' "${CROSS_TARGETS[@]}")
@@ -35,7 +36,7 @@ build() {
     cross_prepare "$1"
     local arguments=(--profile "$profile" --bin srs)
     features=${features:-$cross_features}
-    [ "$features" = full ] || arguments+=(--no-default-features)
+    [ "$features" = full ] || arguments+=("${CROSS_ROUTER_FEATURES[@]}")
     cross_cargo build "${arguments[@]}"
     local program=$cross_folder/$target/$profile/srs
     printf '%s %s: %s, %d bytes\n' "$target" "$features" "$program" "$(stat -c %s "$program")"

@@ -31,8 +31,10 @@ done
 
 test_unit() {
     cross_prepare "$1"
+    # The stacks of coroutines are made for frames that are optimised a little.
+    export CARGO_PROFILE_ROUTER_TEST_OPT_LEVEL=1
     local features=()
-    [ "$cross_features" = full ] || features+=(--no-default-features)
+    [ "$cross_features" = full ] || features+=("${CROSS_ROUTER_FEATURES[@]}")
     if [ -n "$cross_own_generator" ]; then
         cross_cargo test --profile router-test --manifest-path scripts/cross/generator/Cargo.toml --tests
     fi

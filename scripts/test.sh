@@ -66,6 +66,8 @@ step 'unit tests, tidy, configuration' 'The failing test is named above; run it 
     logged doc cargo test --color never --doc
 step 'end-to-end tests' 'The failing test tells which folder it leaves for a look; run it alone with: scripts/test.sh NAME' \
     run_tests e2e e2e 'binary(e2e)' --test e2e
+[ -n "$filter" ] || step 'the program of a router, emulated' 'Run it alone with: scripts/cross-test.sh mipsel-unknown-linux-musl --e2e' \
+    logged router scripts/cross-test.sh mipsel-unknown-linux-musl --e2e
 
 [ -n "$filter" ] || step 'instructions of the hot functions' 'A change that costs so much wants its reason.' \
     scripts/bench-instructions.sh

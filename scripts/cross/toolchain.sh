@@ -5,7 +5,10 @@ CROSS_TARGETS=(
     aarch64-unknown-linux-gnu aarch64-unknown-linux-musl
     armv7-unknown-linux-gnueabihf armv7-unknown-linux-musleabihf armv7-unknown-linux-musleabi
     mipsel-unknown-linux-musl mipsel-unknown-linux-gnu mips-unknown-linux-musl
+    i686-unknown-linux-musl
 )
+# What a router gets instead of the default features.
+CROSS_ROUTER_FEATURES=(--no-default-features --features small-memory)
 # The C compiler and linker of the musl targets, from PyPI.
 ZIG_VERSION=${ZIG_VERSION:-0.17.1}
 
@@ -53,7 +56,12 @@ cross_set_target() {
         mips-unknown-linux-musl)
             cross_zig=mips-linux-musleabi
             cross_own_generator=yes cross_features=router
-            cross_qemu=(qemu-mips -cpu 24Kc)
+            cross_qemu=("$PWD/scripts/cross/without-netlink.py" qemu-mips -cpu 24Kc)
+            ;;
+        i686-unknown-linux-musl)
+            # x86-64 runs it without an emulator: the cheap look at 32 bits.
+            cross_zig=x86-linux-musl
+            cross_own_generator=yes cross_features=router
             ;;
         *)
             echo "unknown target $target; there are: ${CROSS_TARGETS[*]}" >&2
@@ -102,7 +110,7 @@ cross_write_zig_scripts() {
 arguments=()
 for argument in "\$@"; do
     case \$argument in
-        --target=* | -march=* | -lgcc | -lgcc_s | -lgcc_eh) ;;
+        --target=* | -march=* | -m32 | -Wl,-melf_i386 | -lgcc | -lgcc_s | -lgcc_eh) ;;
         *) arguments+=("\$argument") ;;
     esac
 done
@@ -128,21 +136,53 @@ cross_write_mips_target() {
     cmp -s "$cross_triple.new" "$cross_triple" || cp "$cross_triple.new" "$cross_triple"
 }
 
-# Where to build: here, or in a copy where our own generator crate takes the place of the published one, since that
+# Makes a copy of the published crate `may_queue` that works on 32 bits, at $cross_queue. It marks an address whose block is
+# being replaced by bit 63, which becomes bit 31 there: that is part of addresses above 2 GiB, where 32-bit ARM and x86 have
+# most of their memory. The copy marks by the bit above those that count within a block, which twice the alignment frees.
+cross_copy_queue() {
+    local manifest
+    manifest=$(/usr/bin/cargo metadata --locked --format-version 1 --filter-platform "$target" \
+        --manifest-path "$cross_source/Cargo.toml" |
+        python3 -c 'import json, sys
+packages = json.load(sys.stdin)["packages"]
+print(next(package["manifest_path"] for package in packages if package["name"] == "may_queue"))') || return 1
+    cross_queue=$cross_folder/$(basename "$(dirname "$manifest")")
+    # A copy that is there keeps its time, and with it what was built.
+    [ ! -d "$cross_queue" ] || return 0
+    rm -rf "$cross_queue.new"
+    cp -r "$(dirname "$manifest")" "$cross_queue.new"
+    chmod -R u+w "$cross_queue.new"
+    sed -i 's/1 << 63/1 << BLOCK_SHIFT/; s/repr(align(64))/repr(align(128))/' "$cross_queue.new/src/mpsc.rs"
+    sed -i 's/1 << 63/1 << BLOCK_SHIFT/; s/repr(align(32))/repr(align(64))/' "$cross_queue.new/src/spmc.rs"
+    if ! grep -q 'repr(align(128))' "$cross_queue.new/src/mpsc.rs" ||
+        ! grep -q '1 << BLOCK_SHIFT)' "$cross_queue.new/src/mpsc.rs" ||
+        ! grep -q '^const BLOCK_SHIFT: usize = 6;' "$cross_queue.new/src/mpsc.rs"; then
+        echo "$manifest is of another version than this script knows how to mend for 32 bits" >&2
+        return 1
+    fi
+    mv "$cross_queue.new" "$cross_queue"
+}
+
+# Where to build: here for 64 bits, else in a copy where crates that 32 bits need take the place of published ones, since that
 # rewrites Cargo.lock. Files keep their times, so that nothing is built twice.
 cross_enter_source() {
-    if [ -z "$cross_own_generator" ]; then
-        cross_source=$PWD
-        cross_arguments+=(--locked)
-    else
-        cross_source=$cross_folder/source
-        mkdir -p "$cross_source"
-        git ls-files -z --cached --others --exclude-standard --deduplicate >"$cross_folder/files"
-        # Files that are gone here go there too.
-        find "$cross_source" -mindepth 1 -maxdepth 1 -exec rm -rf {} +
-        tar --null --ignore-failed-read -T "$cross_folder/files" -cf - 2>/dev/null | tar -C "$cross_source" -xf -
-        printf '\n[patch.crates-io]\ngenerator = { path = "scripts/cross/generator" }\n' >>"$cross_source/Cargo.toml"
-    fi
+    case $target in
+        aarch64-*)
+            cross_source=$PWD
+            cross_arguments+=(--locked)
+            return
+            ;;
+    esac
+    cross_source=$cross_folder/source
+    mkdir -p "$cross_source"
+    git ls-files -z --cached --others --exclude-standard --deduplicate >"$cross_folder/files"
+    # Files that are gone here go there too.
+    find "$cross_source" -mindepth 1 -maxdepth 1 -exec rm -rf {} +
+    tar --null --ignore-failed-read -T "$cross_folder/files" -cf - 2>/dev/null | tar -C "$cross_source" -xf -
+    cross_copy_queue || return 1
+    printf '\n[patch.crates-io]\nmay_queue = { path = "%s" }\n' "$cross_queue" >>"$cross_source/Cargo.toml"
+    [ -z "$cross_own_generator" ] ||
+        printf 'generator = { path = "scripts/cross/generator" }\n' >>"$cross_source/Cargo.toml"
 }
 
 # cross_prepare TARGET: installs, and sets the environment up. cargo is run by cross_cargo then.
@@ -154,7 +194,7 @@ cross_prepare() {
     export RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc RUSTC_BOOTSTRAP=1
     export CARGO_TARGET_DIR=$cross_folder ZIG_GLOBAL_CACHE_DIR=$cross_folder/zig-cache
     export RUSTFLAGS=$cross_rustflags
-    cross_triple=$target cross_arguments=() cross_linker=$cross_gcc
+    cross_triple=$target cross_arguments=() cross_linker=$cross_gcc cross_queue=''
     [ -z "$cross_zig" ] || cross_write_zig_scripts
     case $target in
         mips*)
@@ -162,21 +202,26 @@ cross_prepare() {
             cross_arguments+=(-Zjson-target-spec)
             ;;
     esac
-    cross_enter_source
+    cross_enter_source || return 1
     local variable
     variable=$(tr a-z- A-Z_ <<<"$target")
-    export "CARGO_TARGET_${variable}_LINKER=$cross_linker" "CARGO_TARGET_${variable}_RUNNER=${cross_qemu[*]}"
+    export "CARGO_TARGET_${variable}_LINKER=$cross_linker"
+    [ ${#cross_qemu[@]} -eq 0 ] || export "CARGO_TARGET_${variable}_RUNNER=${cross_qemu[*]}"
 }
 
-# cross_cargo SUBCOMMAND ARGUMENTS…: cargo for the target, its standard library built from source.
+# cross_cargo SUBCOMMAND ARGUMENTS…: cargo for the target, its standard library built from source. That is without
+# backtraces, which a program without symbols has no use for: their reader of debug information is large.
 cross_cargo() {
     local subcommand=$1 std=std,panic_unwind
     shift
     [ "$subcommand" != test ] || std+=,test
-    (cd "$cross_source" && /usr/bin/cargo "$subcommand" -Zbuild-std="$std" --target "$cross_triple" \
-        "${cross_arguments[@]}" "$@") || return
-    if [ -n "$cross_own_generator" ] && grep -A 2 '^name = "generator"' "$cross_source/Cargo.lock" | grep -q '^source'; then
-        echo "scripts/cross/generator has another version than Cargo.lock names, so it was not used" >&2
-        return 1
-    fi
+    (cd "$cross_source" && /usr/bin/cargo "$subcommand" -Zbuild-std="$std" -Zbuild-std-features=panic-unwind \
+        --target "$cross_triple" "${cross_arguments[@]}" "$@") || return
+    local crate
+    for crate in ${cross_own_generator:+generator} ${cross_queue:+may_queue}; do
+        if grep -A 2 "^name = \"$crate\"" "$cross_source/Cargo.lock" | grep -q '^source'; then
+            echo "our $crate has another version than Cargo.lock names, so it was not used" >&2
+            return 1
+        fi
+    done
 }

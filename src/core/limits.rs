@@ -1,5 +1,9 @@
 //! Every bound on what a peer or a file can make us hold, in one place.
 
+mod memory;
+
+use memory::MEMORY;
+
 /// The largest RTMP message, bytes: the largest that a 24-bit length can tell.
 pub const RTMP_MESSAGE_BYTES: usize = 0xff_ffff;
 /// The largest command or data message that is decoded as AMF, bytes.
@@ -10,8 +14,9 @@ pub const RTMP_CHUNK_BYTES_MIN: usize = 128;
 pub const RTMP_CHUNK_BYTES_MAX: usize = RTMP_MESSAGE_BYTES;
 /// How many chunk streams of one peer are remembered.
 pub const RTMP_CHUNK_STREAMS: usize = 64;
-/// Bytes of unfinished messages over all chunk streams of one peer.
-pub const RTMP_PARTIAL_BYTES: usize = RTMP_MESSAGE_BYTES + (4 << 20);
+/// Bytes of unfinished messages over all chunk streams of one peer; with the feature `small-memory` it bounds one message
+/// too.
+pub const RTMP_PARTIAL_BYTES: usize = MEMORY.rtmp_partial;
 /// How deep aggregate messages may stand inside aggregate messages.
 pub const RTMP_AGGREGATE_DEPTH: usize = 1;
 /// How deep AMF objects and arrays may nest.
@@ -25,19 +30,19 @@ pub const FLV_FILE_HEADER_BYTES: u32 = 4096;
 /// Bytes of the proxy prefix before the RTMP handshake.
 pub const RTMP_PROXY_BYTES: usize = 1024;
 /// Bytes that one stream's GOP may hold for new players, with what each message costs; a larger one is not kept.
-pub const SOURCE_GOP_BYTES: usize = 48 << 20;
+pub const SOURCE_GOP_BYTES: usize = MEMORY.source_gop;
 /// Bytes of one stream that wait for slow players, with what each message costs, whatever its timestamps say.
-pub const SOURCE_JOURNAL_BYTES: usize = 96 << 20;
+pub const SOURCE_JOURNAL_BYTES: usize = MEMORY.source_journal;
 /// Metadata and sequence headers kept for new players of one stream, over all its tracks.
 pub const SOURCE_HEADERS: usize = 32;
 /// Coded media that one fragment of MP4 gathers before it is closed, bytes; the message that closes it may be larger.
-pub const MP4_FRAGMENT_BYTES: usize = 8 << 20;
+pub const MP4_FRAGMENT_BYTES: usize = MEMORY.mp4_fragment;
 /// Samples of one track that one fragment of MP4 gathers before it is closed.
 pub const MP4_FRAGMENT_SAMPLES: usize = 1024;
 /// Tables of the samples of one recorded MP4 file, bytes; a longer recording goes on in the next file.
-pub const MP4_TABLE_BYTES: usize = 64 << 20;
+pub const MP4_TABLE_BYTES: usize = MEMORY.mp4_table;
 /// One PES packet that a peer sends, bytes; it becomes one RTMP message.
-pub const TS_UNIT_BYTES: usize = 8 << 20;
+pub const TS_UNIT_BYTES: usize = MEMORY.ts_unit;
 /// How many streams of a program are looked at.
 pub const TS_STREAMS: usize = 32;
 /// Pictures that wait for the sound that belongs before them, messages.
@@ -45,7 +50,7 @@ pub const REMUX_VIDEO_FRAMES: usize = 100;
 /// Sound that waits for the pictures that belong before it, messages.
 pub const REMUX_AUDIO_FRAMES: usize = 300;
 /// Payload of either that waits for the other, bytes.
-pub const REMUX_BYTES: usize = 16 << 20;
+pub const REMUX_BYTES: usize = MEMORY.remux;
 /// Parameter sets kept for one stream, over VPS, SPS, PPS and SEI.
 pub const PARAMETER_SETS: usize = 64;
 /// The largest width or height of a picture that a parameter set may tell, pixels: what MP4 can tell.
@@ -65,9 +70,13 @@ pub const CONFIG_DIRECTIVES: usize = 1 << 20;
 /// The longest log line, bytes; longer ones are dropped as SRS does.
 pub const LOG_LINE_BYTES: usize = 8192;
 /// Log bytes that may wait for a slow disk before lines are dropped (and counted).
-pub const LOG_BACKLOG_BYTES: usize = 8 << 20;
+pub const LOG_BACKLOG_BYTES: usize = MEMORY.log_backlog;
 /// Jobs of one class (disk, names, processes) that may wait for a thread.
-pub const OFFLOAD_JOBS: usize = 65_536;
+pub const OFFLOAD_JOBS: usize = MEMORY.offload_jobs;
+/// Stack of a thread for jobs, bytes; only pages that are touched cost memory.
+pub const THREAD_STACK_BYTES: usize = MEMORY.thread_stack;
+/// How many ended coroutines keep their stacks for reuse.
+pub const POOLED_STACKS: usize = MEMORY.pooled_stacks;
 /// Names whose addresses are remembered.
 pub const DNS_CACHE_NAMES: usize = 256;
 /// Names that are being looked up at one time.
@@ -94,17 +103,17 @@ pub const API_PAGE_ITEMS: usize = 10_000;
 /// The same unless more are asked for.
 pub const API_PAGE_ITEMS_MIN: usize = 10;
 /// What is held of a file that is sent, bytes.
-pub const HTTP_PIECE_BYTES: usize = 64 << 10;
+pub const HTTP_PIECE_BYTES: usize = MEMORY.http_piece;
 /// The payload of one WebSocket frame of a client, bytes; players have nothing to say.
 pub const WEBSOCKET_FRAME_BYTES: usize = 16 << 10;
 /// The buffer in which batches for players are put together, bytes, where it is not larger for one large message.
-pub const LIVE_SCRATCH_BYTES: usize = 1 << 20;
+pub const LIVE_SCRATCH_BYTES: usize = MEMORY.live_scratch;
 /// How far into a file sequence headers are looked for, bytes.
 pub const HTTP_FLV_SCAN_BYTES: u64 = 2 << 20;
 /// The body of an answer that we get as an HTTP client, bytes.
-pub const HTTP_ANSWER_BYTES: usize = 1 << 20;
+pub const HTTP_ANSWER_BYTES: usize = MEMORY.http_answer;
 /// Players of HLS that have a session; those above play without one.
-pub const HLS_SESSIONS: usize = 65_536;
+pub const HLS_SESSIONS: usize = MEMORY.hls_sessions;
 /// A playlist that is read into memory to be given the player's session, bytes; larger ones are sent as they are.
 pub const HLS_PLAYLIST_BYTES: u64 = 1 << 20;
 /// Servers that one publication is forwarded to.
@@ -126,7 +135,7 @@ pub const WORKERS: usize = 256;
 /// Child processes at one time: FFmpeg for inputs and outputs, and commands, of which each publisher starts some.
 pub const CHILD_PROCESSES: usize = 1024;
 /// Addresses whose connections are counted; those above come in uncounted.
-pub const COUNTED_ADDRESSES: usize = 65_536;
+pub const COUNTED_ADDRESSES: usize = MEMORY.counted_addresses;
 /// A token of a client, bytes.
 pub const TOKEN_BYTES: usize = 8 << 10;
 /// A line of a Redis server's reply, bytes.
@@ -173,12 +182,6 @@ pub const TLS_EMPTY_READS: usize = 16;
 pub const TLS_FILE_BYTES: u64 = 1 << 20;
 
 const _: () = assert!(RTMP_CHUNK_BYTES_MIN <= RTMP_CHUNK_BYTES_MAX);
-const _: () = assert!(SOURCE_JOURNAL_BYTES > SOURCE_GOP_BYTES + RTMP_MESSAGE_BYTES);
-// Sizes and offsets of a fragment have 32 bits.
-const _: () = assert!(MP4_FRAGMENT_BYTES + RTMP_MESSAGE_BYTES < 1 << 30);
-// A NAL unit of one byte has three bytes of start code there and four of length here.
-const _: () = assert!(TS_UNIT_BYTES / 4 * 5 + 1024 < RTMP_MESSAGE_BYTES);
 const _: () = assert!(RTMP_COMMAND_BYTES < RTMP_MESSAGE_BYTES);
 const _: () = assert!(CONFIG_FILE_BYTES <= CONFIG_TOTAL_BYTES);
-const _: () = assert!(RTMP_PARTIAL_BYTES > RTMP_MESSAGE_BYTES);
 const _: () = assert!(HTTP_TARGET_BYTES < HTTP_HEAD_BYTES);

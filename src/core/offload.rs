@@ -24,8 +24,6 @@ use super::reactor::Registration;
 
 /// How long a thread waits for more work before it ends, save those of [`Class::Process`].
 const IDLE: Duration = Duration::from_secs(10);
-/// Stack of a pool thread, bytes; the C library's resolver is the greediest guest.
-const THREAD_STACK_BYTES: usize = 512 << 10;
 /// What a waiting job costs beside the bytes that it carries, about.
 const JOB_BYTES: usize = 256;
 
@@ -291,7 +289,7 @@ impl Pool {
         if state.queue.len() > state.idle && state.threads < self.threads_max {
             let thread = std::thread::Builder::new()
                 .name(self.name.into())
-                .stack_size(THREAD_STACK_BYTES);
+                .stack_size(limits::THREAD_STACK_BYTES);
             match thread.spawn(|| self.serve()) {
                 Ok(_) => state.threads += 1,
                 Err(error) if state.threads == 0 => {

@@ -5,10 +5,8 @@ use std::sync::Once;
 use std::sync::mpsc;
 
 use super::coroutine::{self, Panicked};
+use super::limits::POOLED_STACKS;
 use super::reactor;
-
-/// How many ended coroutines keep their stacks for reuse.
-const POOLED_STACKS: usize = 256;
 
 /// Runs `main` as the first coroutine and waits for its end; blocks the calling thread, which runs no other code of the
 /// application. Other coroutines that still exist then are not waited for. Signals that are to be read with

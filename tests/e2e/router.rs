@@ -10,6 +10,7 @@ use crate::support::clients::{Ffmpeg, codecs, probe};
 use crate::support::media::Sample;
 use crate::support::port::Port;
 use crate::support::program::Program;
+use crate::support::rtmp::Rtmp;
 use crate::support::wait::wait_for;
 use crate::support::workdir::WorkDir;
 
@@ -53,6 +54,14 @@ impl Router {
         }
     }
 
+    /// The most memory that the emulated program and its emulator have held, in kilobytes.
+    fn most_kilobytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.server.pid())).expect("read its status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let figure = line.and_then(|text| text.trim().trim_end_matches(" kB").parse().ok());
+        figure.expect("a figure of VmHWM")
+    }
+
     fn recordings(&self) -> Vec<PathBuf> {
         let folder = fs::read_dir(self.folder.join("srs/dvr/live"));
         let files = folder.into_iter().flatten().flatten().map(|entry| entry.path());
@@ -89,5 +98,31 @@ fn a_router_takes_a_stream_and_gives_it_to_all() {
         !ended.output.contains("[ERROR]") && !ended.output.contains("panicked"),
         "{}",
         ended.output
+    );
+}
+
+#[test]
+#[ignore = "needs a program for a router, which scripts/cross-test.sh TARGET --e2e builds"]
+fn a_publisher_cannot_fill_the_memory_of_a_router() {
+    const MESSAGES: usize = 100;
+    let router = Router::start();
+    let before = router.most_kilobytes();
+    let connect = || Rtmp::connect(router.rtmp.number(), "live").expect("connect");
+    let mut publisher = connect().publish("live", "fat").expect("publish");
+    let _player_that_reads_nothing = connect().play("fat").expect("play");
+    publisher.set_chunk_size(1 << 20).expect("send");
+    // One keyframe, and no time that goes on: only the bytes tell what is too much.
+    let mut payload = vec![1; 1 << 20];
+    for number in 0..MESSAGES {
+        payload[..5].copy_from_slice(&[if number == 0 { 0x17 } else { 0x27 }, 1, 0, 0, 0]);
+        publisher.send(6, 9, 0, 1, &payload).expect("send");
+    }
+    // The server has them when it answers what comes behind them.
+    publisher.command("FCUnpublish", 9.0, 0, &[]).expect("send");
+    publisher.answer(9.0).expect("an answer");
+    let grown = router.most_kilobytes() - before;
+    assert!(
+        grown < 40 << 10,
+        "{grown} kB more than the {before} before {MESSAGES} MB of a stream were resident, with the emulator's own"
     );
 }

@@ -200,7 +200,11 @@ impl Call<'_> {
 
     /// The part of the whole list that is asked for.
     fn asked_page(&self) -> (usize, usize) {
-        let number = |name| self.query(name).parse::<usize>().unwrap_or(0);
+        // What a machine word cannot hold is behind the end of every list.
+        let number = |name| {
+            let asked = self.query(name).parse::<u64>().unwrap_or(0);
+            usize::try_from(asked).unwrap_or(usize::MAX)
+        };
         let count = number("count").clamp(API_PAGE_ITEMS_MIN, API_PAGE_ITEMS);
         (number("start"), count)
     }

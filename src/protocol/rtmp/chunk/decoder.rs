@@ -655,12 +655,14 @@ mod tests {
     #[test]
     fn unfinished_messages_are_bounded_over_all_chunk_streams() {
         let mut decoder = Decoder::new();
-        // Each chunk stream gets all but the last byte of a message of 16 MB.
-        decoder.set_chunk_size(RTMP_CHUNK_BYTES_MAX as u32 - 1).unwrap();
+        // Each chunk stream gets all but the last byte of a message of two thirds of the bound.
+        let length = RTMP_PARTIAL_BYTES / 3 * 2;
+        let [_, high, middle, low] = u32::try_from(length).unwrap().to_be_bytes();
+        decoder.set_chunk_size(length as u32 - 1).unwrap();
         let mut codes = Vec::new();
         for id in 3..5 {
-            let mut input = BytesMut::from(&[id, 0, 0, 0, 0xff, 0xff, 0xff, 9, 1, 0, 0, 0][..]);
-            input.resize(input.len() + RTMP_CHUNK_BYTES_MAX - 1, 0);
+            let mut input = BytesMut::from(&[id, 0, 0, 0, high, middle, low, 9, 1, 0, 0, 0][..]);
+            input.resize(input.len() + length - 1, 0);
             codes.push(decoder.decode(&mut input).map_err(|error| error.code()));
         }
         assert_eq!(codes, [Ok(None), Err(ErrorCode::RtmpMsgSize)]);
