@@ -115,6 +115,8 @@ pub struct Server {
     quit: Cell<Option<Quit>>,
     /// Another program has the listeners.
     is_retired: Cell<bool>,
+    /// All clients are being ended.
+    cuts_off: Cell<bool>,
     quit_changed: Condition,
 }
 
@@ -213,6 +215,7 @@ impl Server {
             listeners: RefCell::default(),
             quit: Cell::new(None),
             is_retired: Cell::new(false),
+            cuts_off: Cell::new(false),
             quit_changed: Condition::new(),
         }))
     }
@@ -291,6 +294,7 @@ impl Server {
 
     /// Ends all clients, so that callback servers learn of it.
     fn tell_ends(self: &Rc<Self>) {
+        self.cuts_off.set(true);
         let deadline = Moment::after(LAST_CALLS);
         self.children.stop();
         self.clients.kick_all();
@@ -337,6 +341,11 @@ impl Server {
     /// Whether the server ends soon, so that clients should not be kept.
     pub fn is_quitting(&self) -> bool {
         self.quit.get().is_some()
+    }
+
+    /// Whether all clients are being ended: nothing is kept going for them. While a graceful quit waits, it still is.
+    pub fn cuts_off(&self) -> bool {
+        self.cuts_off.get()
     }
 
     fn clean_up(&self) {

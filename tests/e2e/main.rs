@@ -34,6 +34,7 @@ mod edge_flv;
 mod forward;
 mod fuzz_corpus;
 mod gop_cache;
+mod grace;
 mod gstreamer;
 mod handover;
 mod hds;

@@ -78,7 +78,10 @@ fn join(socket: &UdpSocket, group: IpAddr, interface: &str) -> Result<()> {
     match joined {
         // The socket is inherited, and joined before.
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Ok(()),
-        joined => joined.io_wrap(ErrorCode::SocketBind, || format!("join multicast group {group}")),
+        joined => joined.io_wrap(ErrorCode::SocketBind, || match interface {
+            "" => format!("join multicast group {group}"),
+            interface => format!("join multicast group {group} at interface {interface}"),
+        }),
     }
 }
 

@@ -123,7 +123,7 @@ impl DvrStreams {
         let (live, paths) = (self.live.clone(), self.paths.clone());
         let (url, publisher) = (url.to_owned(), publisher.clone());
         running.replace(move || {
-            let recorder = DvrRecorder::new(&publisher, &paths, Beginning::Late, is_utc(&publisher))?;
+            let recorder = DvrRecorder::new(&publisher, &paths, Beginning::Late)?;
             let mut live = live.borrow_mut();
             let live = live.get_mut(&url).filter(|live| live.publisher.id == publisher.id);
             if let Some(recording) = live.and_then(|live| live.recording.as_mut()) {
@@ -211,7 +211,7 @@ impl DvrStreams {
             let text = format!("dvr: stream {url} is being recorded");
             return Err(Error::new(ErrorCode::DvrRequest, text));
         }
-        let recorder = DvrRecorder::new(publisher, &self.paths, beginning, is_utc(publisher))?;
+        let recorder = DvrRecorder::new(publisher, &self.paths, beginning)?;
         Ok((publisher.clone(), recorder))
     }
 }
@@ -220,11 +220,6 @@ impl DvrStreams {
 fn wants(publisher: &Publisher) -> bool {
     let (settings, url) = (&publisher.vhost.dvr, &publisher.subject.url);
     settings.enabled && settings.apply.applies_to(&url.app, &url.stream)
-}
-
-fn is_utc(publisher: &Publisher) -> bool {
-    let server = publisher.server.upgrade();
-    server.is_some_and(|server| server.config().process.utc_time)
 }
 
 fn not_published(url: &str) -> Error {

@@ -61,7 +61,6 @@ pub struct DvrRecorder {
     settings: Rc<Dvr>,
     paths: Paths,
     plan: Plan,
-    utc: bool,
     caller: Option<Caller>,
     headers: Headers,
     file: Option<DvrFile>,
@@ -75,14 +74,13 @@ impl DvrRecorder {
     ///
     /// # Errors
     /// [`ErrorCode::DvrPlan`].
-    pub fn new(publisher: &Publisher, paths: &Paths, beginning: Beginning, utc: bool) -> Result<Self> {
+    pub fn new(publisher: &Publisher, paths: &Paths, beginning: Beginning) -> Result<Self> {
         let settings = publisher.vhost.dvr.clone();
         Ok(DvrRecorder {
             publisher: publisher.clone(),
             plan: Plan::of(&settings)?,
             settings,
             paths: paths.clone(),
-            utc,
             caller: None,
             headers: Headers::default(),
             file: None,
@@ -97,7 +95,7 @@ impl DvrRecorder {
     }
 
     fn open(&mut self) -> Result<DvrFile> {
-        let opened = Opened::now(self.utc);
+        let opened = Opened::now(self.publisher.is_utc());
         let url = &self.publisher.subject.url;
         let path = template::expand(&self.settings.path, url, |name| opened.variable(name)).wrap("dvr_path")?;
         let claim = self.paths.claim(&path)?;

@@ -118,11 +118,7 @@ impl Edges {
         if !vhost.cluster.is_remote {
             return None;
         }
-        let origins = || -> Box<dyn Upstreams> {
-            let protocol = vhost.cluster.pull_protocol(client);
-            let has_registry = server.config().registry.enabled;
-            Box::new(Origins::new(vhost.cluster.clone(), url.clone(), protocol, has_registry))
-        };
+        let origins = || -> Box<dyn Upstreams> { Box::new(Origins::new(server, vhost, url.clone(), client)) };
         Some(self.play_from(server, vhost, url, source, Moment::after(pause), origins))
     }
 

@@ -9,7 +9,7 @@ use super::flv::FlvPuller;
 use super::registry::Record;
 use super::upstream::{Upstream, Upstreams};
 use crate::app::config::section::cluster::{Cluster, Protocol};
-use crate::app::config::section::vhost::DEFAULT_VHOST;
+use crate::app::config::section::vhost::{DEFAULT_VHOST, Vhost};
 use crate::app::rtmp::dialogue::Approach;
 use crate::app::rtmp::pull::Puller;
 use crate::app::server::Server;
@@ -26,45 +26,67 @@ const HTTPS_PORT: u16 = 443;
 /// How paths of FLV end.
 const FLV: &str = ".flv";
 
-/// The origins of a vhost, as those who may have one of its streams.
+/// The origins of a vhost, as those who may have one of its streams. A reload changes whom the next attempt asks, and how.
 pub struct Origins {
-    /// What the vhost says of them.
-    pub cluster: Rc<Cluster>,
+    /// The name of the vhost that says who they are.
+    vhost: String,
     /// The stream, as the client here named it.
-    pub url: StreamUrl,
-    /// How it is played there.
-    pub protocol: Protocol,
-    /// Whether the registry is asked before them.
-    has_registry: bool,
+    url: StreamUrl,
+    /// How the client plays for whom we ask.
+    client: Protocol,
+    /// What the configuration said at the last attempt.
+    said: RefCell<Said>,
     /// What the registry said that led nowhere: others are asked before it is believed again.
     misled: RefCell<Option<Record>>,
 }
 
+/// What the configuration says of them.
+struct Said {
+    cluster: Rc<Cluster>,
+    /// Whether the registry is asked before them.
+    has_registry: bool,
+}
+
 impl Origins {
-    /// Those of a stream that is played by `protocol`.
-    pub fn new(cluster: Rc<Cluster>, url: StreamUrl, protocol: Protocol, has_registry: bool) -> Self {
+    /// Those of a stream of `vhost`, for a client that plays by `client`.
+    pub fn new(server: &Server, vhost: &Vhost, url: StreamUrl, client: Protocol) -> Self {
         Origins {
-            has_registry,
-            cluster,
+            vhost: vhost.name.clone(),
             url,
-            protocol,
+            client,
+            said: RefCell::new(Said {
+                cluster: vhost.cluster.clone(),
+                has_registry: server.config().registry.enabled,
+            }),
             misled: RefCell::default(),
         }
     }
 
+    /// What the configuration in force says; of a vhost that is gone, what it said.
+    fn look(&self, server: &Server) -> Rc<Cluster> {
+        let config = server.config();
+        let mut said = self.said.borrow_mut();
+        said.has_registry = config.registry.enabled;
+        if let Some(vhost) = config.vhost_named(&self.vhost) {
+            said.cluster = vhost.cluster.clone();
+        }
+        said.cluster.clone()
+    }
+
     /// Plays from where the registry says that the stream is; `None` when it knows of nothing.
-    fn open_registered(&self, server: &Rc<Server>) -> Result<Option<Box<dyn Upstream>>> {
-        let Some(record) = server.edges.registry.find(server, &self.keys())? else {
+    fn open_registered(&self, server: &Rc<Server>, cluster: &Cluster) -> Result<Option<Box<dyn Upstream>>> {
+        let Some(record) = server.edges.registry.find(server, &self.keys(cluster))? else {
             return Ok(None);
         };
-        if self.misled.take().is_some_and(|misled| misled == record) && !self.cluster.origins.is_empty() {
+        if self.misled.take().is_some_and(|misled| misled == record) && !cluster.origins.is_empty() {
             return Ok(None);
         }
-        let Some(origin) = record.origin(self.protocol) else {
+        let protocol = cluster.pull_protocol(self.client);
+        let Some(origin) = record.origin(protocol) else {
             return Ok(None);
         };
-        let url = url_at(origin, &self.cluster, &self.url, self.protocol)?;
-        let opened = self.open_at(server, &url);
+        let url = url_at(origin, cluster, &self.url, protocol)?;
+        let opened = self.open_at(server, cluster, &url);
         if opened.is_err() {
             self.misled.replace(Some(record));
         }
@@ -72,9 +94,9 @@ impl Origins {
     }
 
     /// What origins may have registered the stream as: under the vhost that is asked for, or the default one.
-    fn keys(&self) -> Vec<String> {
+    fn keys(&self, cluster: &Cluster) -> Vec<String> {
         let mut url = self.url.clone();
-        url.vhost = self.cluster.vhost.replace("[vhost]", &url.vhost);
+        url.vhost = cluster.vhost.replace("[vhost]", &url.vhost);
         if url.vhost == DEFAULT_VHOST && url.host.parse::<IpAddr>().is_err() {
             url.vhost.clone_from(&url.host);
         }
@@ -88,15 +110,15 @@ impl Origins {
         }
     }
 
-    fn open_at(&self, server: &Server, url: &str) -> Result<Box<dyn Upstream>> {
+    fn open_at(&self, server: &Server, cluster: &Cluster, url: &str) -> Result<Box<dyn Upstream>> {
         let approach = Approach {
             trust: &server.trust,
             connect_timeout: STEP,
             dialogue_timeout: STEP,
             client: None,
-            tells_who: self.cluster.debug_srs_upnode,
+            tells_who: cluster.debug_srs_upnode,
         };
-        match self.protocol {
+        match cluster.pull_protocol(self.client) {
             Protocol::Rtmp => Ok(Box::new(Puller::open(url, approach)?)),
             Protocol::Flv | Protocol::Flvs => Ok(Box::new(FlvPuller::open(&server.trust, url, STEP)?)),
         }
@@ -105,23 +127,26 @@ impl Origins {
 
 impl Upstreams for Origins {
     fn len(&self) -> usize {
-        self.cluster.origins.len() + usize::from(self.has_registry)
+        let said = self.said.borrow();
+        said.cluster.origins.len() + usize::from(said.has_registry)
     }
 
     fn open(&self, server: &Rc<Server>) -> Result<Box<dyn Upstream>> {
-        match self.open_registered(server) {
+        let cluster = self.look(server);
+        match self.open_registered(server, &cluster) {
             Ok(Some(upstream)) => return Ok(upstream),
             Ok(None) => {}
-            Err(error) if self.cluster.origins.is_empty() => return Err(error),
+            Err(error) if cluster.origins.is_empty() => return Err(error),
             Err(error) => log::warn!("edge: the next origin is tried, {}", error.summary()),
         }
-        let origin = choose(&server.edges.choices, &self.cluster, &self.url)?;
-        let url = url_at(origin, &self.cluster, &self.url, self.protocol)?;
-        self.open_at(server, &url)
+        let origin = choose(&server.edges.choices, &cluster, &self.url)?;
+        let url = url_at(origin, &cluster, &self.url, cluster.pull_protocol(self.client))?;
+        self.open_at(server, &cluster, &url)
     }
 
     fn follow(&self, server: &Rc<Server>, url: &str) -> Result<Box<dyn Upstream>> {
-        self.open_at(server, url)
+        let cluster = self.said.borrow().cluster.clone();
+        self.open_at(server, &cluster, url)
     }
 }
 

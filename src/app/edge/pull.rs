@@ -80,7 +80,7 @@ impl Pull {
     pub(super) fn run(&self, server: &Weak<Server>) {
         let mut feed = Feed::default();
         let mut failures = 0;
-        while let Some(server) = server.upgrade().filter(|server| !server.is_quitting()) {
+        while let Some(server) = server.upgrade().filter(|server| !server.cuts_off()) {
             if !self.is_wanted() {
                 // To end may wait for files; who comes meanwhile wants it still.
                 feed.end();
@@ -118,9 +118,9 @@ impl Pull {
         let mut upstream = self.upstreams.open(server)?;
         log::info!("edge: {} is played from {}", self.url.stream_url(), upstream.place());
         let (mut frames, mut progress, mut redirects) = (Vec::new(), Progress::new(), REDIRECTS);
-        let (interval, tally, mut counted) = (server.config().pithy_print, &server.edges.tally, 0);
+        let (tally, mut counted) = (&server.edges.tally, 0);
         add(&tally.pulls, 1);
-        while self.is_wanted() && !server.is_quitting() {
+        while self.is_wanted() && !server.cuts_off() {
             let pulled = upstream.take(&mut frames, Moment::after(LOOK))?;
             if !frames.is_empty() {
                 self.hand_over(server, feed, &mut frames)?;
@@ -147,7 +147,7 @@ impl Pull {
                 }
             }
             feed.end_after(HOLD);
-            if server.edges.turn.take(interval) {
+            if server.edges.turn.take(server.config().pithy_print) {
                 let (out, input) = progress.sample(upstream.carrier());
                 let millis = progress.millis();
                 log::info!("<- EIG time={millis}, okbps={out}, ikbps={input}, {}", upstream.place());

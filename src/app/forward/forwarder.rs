@@ -37,7 +37,6 @@ pub(super) struct Forwarder {
     end: Rc<End>,
     running: Rc<Running>,
     trust: Rc<Trust>,
-    interval: Duration,
     latency: Duration,
     /// Counts among those that run, in all and to this URL.
     members: [Member; 2],
@@ -58,7 +57,6 @@ impl Forwarder {
             end: end.clone(),
             running,
             trust: server.trust.clone(),
-            interval: server.config().pithy_print,
             latency: publisher.vhost.play.mw_latency,
             members,
             before,
@@ -149,7 +147,7 @@ impl Forwarder {
             } else {
                 break;
             }
-            if self.running.turn.take(self.interval) {
+            if self.running.turn.take(self.publisher.pithy_print()) {
                 sent.report(&pusher);
             }
             // A peer that always has something to say would hold up everybody else.

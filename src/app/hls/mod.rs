@@ -56,9 +56,7 @@ impl HlsStreams {
         };
         let stream = self.streams.get_or_insert(url, make);
         stream.set_settings(settings);
-        let config = server.config();
-        let recorder = HlsRecorder::new(publisher, stream, config.process.utc_time, config.pithy_print);
-        Some(Box::new(recorder))
+        Some(Box::new(HlsRecorder::new(publisher, stream)))
     }
 
     /// Whether a stream is written now.

@@ -38,7 +38,6 @@ pub struct HlsRecorder {
     scratch: Vec<u8>,
     since: Moment,
     turn: Turn,
-    interval: Duration,
 }
 
 /// What segments are made of.
@@ -77,7 +76,7 @@ impl PublisherClock {
 
 impl HlsRecorder {
     /// For a publication of this stream.
-    pub fn new(publisher: &Publisher, stream: Rc<Stream>, utc: bool, interval: Duration) -> Self {
+    pub fn new(publisher: &Publisher, stream: Rc<Stream>) -> Self {
         let settings = stream.settings();
         let container = match settings.use_fmp4 {
             false => Container::Ts(Box::new(ts::Muxer::new(ts_options(&settings)))),
@@ -89,7 +88,7 @@ impl HlsRecorder {
             })),
         };
         HlsRecorder {
-            segmenter: Segmenter::new(publisher, stream.clone(), utc),
+            segmenter: Segmenter::new(publisher, stream.clone()),
             container,
             stream,
             settings,
@@ -98,7 +97,6 @@ impl HlsRecorder {
             scratch: Vec::new(),
             since: Moment::now(),
             turn: Turn::default(),
-            interval,
         }
     }
 
@@ -263,7 +261,7 @@ impl Recorder for HlsRecorder {
 
     fn batch_ended(&mut self) -> Result<()> {
         self.stream.life().touch();
-        if self.turn.take(self.interval)
+        if self.turn.take(self.segmenter.publisher().pithy_print())
             && let Some(segment) = self.segmenter.current()
         {
             log::info!(

@@ -26,7 +26,6 @@ pub struct Segmenter {
     publisher: Publisher,
     stream: Rc<Stream>,
     settings: Rc<Hls>,
-    utc: bool,
     caller: Option<Rc<Caller>>,
     open: Option<OpenSegment>,
     key: Option<KeyInUse>,
@@ -36,13 +35,12 @@ pub struct Segmenter {
 
 impl Segmenter {
     /// For a publication of this stream.
-    pub fn new(publisher: &Publisher, stream: Rc<Stream>, utc: bool) -> Self {
+    pub fn new(publisher: &Publisher, stream: Rc<Stream>) -> Self {
         Segmenter {
             publisher: publisher.clone(),
             settings: stream.settings(),
             broken: stream.has_segments(),
             stream,
-            utc,
             caller: None,
             open: None,
             key: None,
@@ -54,6 +52,11 @@ impl Segmenter {
         if let Some(server) = self.publisher.server.upgrade() {
             self.caller = Some(Rc::new(Caller::new(&server)));
         }
+    }
+
+    /// Whose segments they are.
+    pub fn publisher(&self) -> &Publisher {
+        &self.publisher
     }
 
     /// The segment that is being written.
@@ -98,7 +101,7 @@ impl Segmenter {
     /// # Errors
     /// What the disk does.
     pub fn open(&mut self, begin_ms: i64, map: Option<Rc<str>>) -> Result<()> {
-        let opened = Opened::now(self.utc);
+        let opened = Opened::now(self.publisher.is_utc());
         let number = self.stream.take_number();
         let timestamp = self.settings.ts_floor.then(|| {
             let mut floor = self.stream.floor.borrow_mut();

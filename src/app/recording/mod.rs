@@ -42,6 +42,20 @@ pub struct Publisher {
     pub source: Rc<Source>,
 }
 
+impl Publisher {
+    /// Whether path templates take UTC, as the configuration in force says.
+    pub fn is_utc(&self) -> bool {
+        let server = self.server.upgrade();
+        server.is_some_and(|server| server.config().process.utc_time)
+    }
+
+    /// Time between progress lines, as the configuration in force says.
+    pub fn pithy_print(&self) -> Duration {
+        let server = self.server.upgrade();
+        server.map_or(Duration::MAX, |server| server.config().pithy_print)
+    }
+}
+
 /// What happens to the publication when its recorder fails.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OnError {

@@ -63,9 +63,13 @@ impl Server {
     /// Reads the configuration again and makes what runs follow it. One that comes while another runs waits. Yields.
     ///
     /// # Errors
-    /// What is wrong with the new configuration, or a file or an address that cannot be had; the old one stays in force,
-    /// and nothing has changed.
+    /// What is wrong with the new configuration, or a file or an address that cannot be had; that the server ends. The old
+    /// one stays in force, and nothing has changed.
     pub fn reload(self: &Rc<Self>) -> Result<()> {
+        if self.is_quitting() {
+            // Its listeners would be open again.
+            return Err(Error::new(ErrorCode::StThreadTerminate, "the server ends already"));
+        }
         let reloading = &self.reloading;
         while reloading.is_running.get() {
             reloading.changed.wait();

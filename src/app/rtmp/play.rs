@@ -163,6 +163,14 @@ impl Player<'_> {
         self.pause_between = vhost.play.send_min_interval;
         // It fails only for one that has gone.
         let _ = self.stream.set_nodelay(vhost.tcp_nodelay || vhost.min_latency);
+        log::debug!(
+            "play settings have changed, smi={}ms, mw_sleep={}, mw_msgs={}, realtime={}, tcp_nodelay={}",
+            self.pause_between.as_millis(),
+            merged.latency.as_millis(),
+            merged.messages,
+            u8::from(vhost.min_latency),
+            u8::from(vhost.tcp_nodelay),
+        );
     }
 
     fn send(&mut self) -> Result<()> {

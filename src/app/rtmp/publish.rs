@@ -101,7 +101,8 @@ fn register(request: &Request) -> Result<Option<Claimed>> {
         return Ok(None);
     }
     let registry = &request.server.edges.registry;
-    registry.claim(&request.server, &request.subject.url.stream_url())
+    let claimed = registry.claim(&request.server, &request.subject.url.stream_url());
+    claimed.map(Some)
 }
 
 fn publisher(request: &Request, source: &Rc<Source>) -> recording::Publisher {
@@ -183,8 +184,8 @@ impl<S: Sink> Publisher<'_, S> {
     fn take_all(&mut self, session: &mut Session<Socket>, kind: PublishKind, turn: &Turn) -> Result<()> {
         self.stream.set_read_timeout(Some(self.vhost.publish.firstpkt_timeout));
         loop {
-            self.follow(session);
             let message = self.next_message(session)?;
+            self.follow(session);
             if kind::is_command(message.kind) {
                 let command = Command::parse(&message.payload)?;
                 if session.publish_command(kind, &command)? == PublishEvent::Unpublished {
@@ -213,6 +214,7 @@ impl<S: Sink> Publisher<'_, S> {
         };
         self.stream.set_read_timeout(Some(timeout));
         self.interval = config.pithy_print;
+        self.publishing.set_parse_config(publish.parse_sps);
         self.vhost = vhost;
     }
 

@@ -18,6 +18,8 @@ pub struct Clock {
     latest: Option<u32>,
     /// The timeline's latest value, ms.
     now: i64,
+    /// What the timeline is ahead of the publisher's time, ms: corrections add up.
+    ahead: i64,
 }
 
 impl Clock {
@@ -27,10 +29,11 @@ impl Clock {
             jitter,
             latest: None,
             now: 0,
+            ahead: 0,
         }
     }
 
-    /// Takes another correction from the next message on.
+    /// Takes another correction from the next message on. The timeline goes on without a jump.
     pub fn set_jitter(&mut self, jitter: TimeJitter) {
         self.jitter = jitter;
     }
@@ -57,7 +60,15 @@ impl Clock {
             (_, None) => i64::from(timestamp),
             (_, Some(step)) => self.now + step,
         };
+        if self.jitter == TimeJitter::Full {
+            self.ahead = self.now - i64::from(timestamp);
+        }
         self.now
+    }
+
+    /// The timeline's value at the publisher's time 0, ms: it is not 0 where times were corrected before.
+    pub fn publisher_zero(&self) -> i64 {
+        self.ahead
     }
 
     /// The timeline's latest value, ms.
@@ -102,5 +113,16 @@ mod tests {
             stamps(TimeJitter::Off, &[10_000, 10_040, 0, 40]),
             [10_000, 10_040, 0, 40]
         );
+    }
+
+    #[test]
+    fn a_correction_that_ends_makes_no_jump_and_the_publishers_time_is_known() {
+        let mut clock = Clock::new(TimeJitter::Full);
+        assert_eq!([5_000, 5_040, 9_000].map(|time| clock.stamp(time)), [0, 40, 50]);
+        clock.set_jitter(TimeJitter::Off);
+        assert_eq!([9_040, 19_040].map(|time| clock.stamp(time)), [90, 10_090]);
+        assert_eq!(10_090 - clock.publisher_zero(), 19_040);
+        clock.set_jitter(TimeJitter::Full);
+        assert_eq!([29_040, 29_080].map(|time| clock.stamp(time)), [10_100, 10_140]);
     }
 }

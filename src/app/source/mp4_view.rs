@@ -198,7 +198,7 @@ impl Batches for Mp4View {
             }
             seat.has_entered = true;
             seat.zero.get_or_insert(match batch.state.clock.jitter() {
-                TimeJitter::Off => 0,
+                TimeJitter::Off => batch.state.clock.publisher_zero(),
                 TimeJitter::Full | TimeJitter::Zero => entry.start_ms - seat.resume_at,
             });
         }

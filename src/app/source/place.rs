@@ -107,7 +107,7 @@ impl Place {
         let jitter = state.clock.jitter();
         let resume_at = self.resume_at;
         let base = *self.base.get_or_insert_with(|| match jitter {
-            TimeJitter::Off => 0,
+            TimeJitter::Off => state.clock.publisher_zero(),
             TimeJitter::Full | TimeJitter::Zero => state.earliest_clock(from, to) - resume_at,
         });
         let last = to.checked_sub(1).and_then(|last| state.journal.get(last));
@@ -120,8 +120,8 @@ impl Place {
     pub fn header_time(&self, state: &State, from: u64, to: u64) -> u32 {
         let clock = state.earliest_clock(from, to);
         match (state.clock.jitter(), self.base) {
-            (TimeJitter::Off, _) => clock as u32,
             (_, Some(base)) => (clock - base).max(0) as u32,
+            (TimeJitter::Off, None) => (clock - state.clock.publisher_zero()) as u32,
             (_, None) => self.resume_at as u32,
         }
     }

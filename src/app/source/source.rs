@@ -51,7 +51,8 @@ pub struct State {
     pub(super) waiters: Waiters,
     gop: GopTracker,
     mix: Option<MixQueue>,
-    atc: bool,
+    /// The publication's metadata asks for `atc`.
+    wants_atc: bool,
     /// The first message of this publication.
     begin: u64,
     metadata: Option<Header>,
@@ -91,7 +92,7 @@ impl Source {
             waiters: Waiters::default(),
             gop: GopTracker::default(),
             mix: play.mix_correct.then(MixQueue::default),
-            atc: play.atc,
+            wants_atc: false,
             begin: 0,
             metadata: None,
             headers: Vec::new(),
@@ -152,9 +153,7 @@ impl Source {
     /// Takes the stream's settings from a new configuration; in force from the next message on.
     pub fn set_play(&self, play: Rc<Play>) {
         let mut state = self.state.borrow_mut();
-        let atc = play.atc;
-        state.atc = atc;
-        state.clock.set_jitter(effective_jitter(&play, atc));
+        state.follow_atc(&play);
         match (play.mix_correct, &state.mix) {
             (true, None) => state.mix = Some(MixQueue::default()),
             (false, Some(_)) => {
@@ -349,6 +348,12 @@ impl Source {
 }
 
 impl State {
+    /// Corrects times as the settings and the metadata say, from the next message on.
+    fn follow_atc(&mut self, play: &Play) {
+        let is_untouched = play.atc || (play.atc_auto && self.wants_atc);
+        self.clock.set_jitter(effective_jitter(play, is_untouched));
+    }
+
     /// Remembers metadata and headers; gives whether players shall get this message.
     fn keep_header(&mut self, frame: &Frame, clock: i64, reduce: bool) -> bool {
         let number = self.journal.end();
@@ -433,10 +438,8 @@ impl Publication {
     pub fn request_atc(&self) {
         let play = self.source.play.borrow().clone();
         let mut state = self.source.state.borrow_mut();
-        if play.atc_auto && !state.atc {
-            state.atc = true;
-            state.clock.set_jitter(effective_jitter(&play, true));
-        }
+        state.wants_atc = true;
+        state.follow_atc(&play);
     }
 
     /// The stream.
@@ -455,8 +458,8 @@ impl Drop for Publication {
         state.gop.clear();
         state.begin = state.journal.end();
         self.source.last_message.borrow().set(Some(state.begin));
-        state.atc = play.atc;
-        state.clock.set_jitter(effective_jitter(&play, play.atc));
+        state.wants_atc = false;
+        state.follow_atc(&play);
         if !play.reduce_sequence_header {
             state.metadata = None;
             state.headers.clear();

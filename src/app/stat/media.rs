@@ -30,6 +30,11 @@ impl MediaReader {
         }
     }
 
+    /// Whether configurations are read from the next one on.
+    pub(super) fn set_parse_config(&mut self, parse_config: bool) {
+        self.parse_config = parse_config;
+    }
+
     /// What the message tells of the pictures; `None` for most messages.
     #[inline]
     pub(super) fn see_video(&mut self, frame: &Frame) -> Option<VideoInfo> {

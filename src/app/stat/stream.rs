@@ -109,6 +109,11 @@ impl Publishing {
         }
     }
 
+    /// Whether sequence headers are read for more than their codec, from the next one on.
+    pub fn set_parse_config(&mut self, parse_config: bool) {
+        self.media.set_parse_config(parse_config);
+    }
+
     /// Looks at a message of the publisher: counts pictures, reads headers. Never fails: what cannot be read is logged
     /// once.
     #[inline]

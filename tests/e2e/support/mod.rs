@@ -8,12 +8,14 @@ pub mod callbacks;
 #[cfg(feature = "tls")]
 pub mod certificate;
 pub mod clients;
+pub mod endless;
 pub mod flv;
 pub mod hosts;
 pub mod media;
 pub mod nginx;
 pub mod playlist;
 pub mod port;
+pub mod post;
 pub mod program;
 pub mod redis;
 pub mod rtmp;

@@ -115,16 +115,13 @@ impl Registry {
         self.streams.borrow().len()
     }
 
-    /// Registers a stream that is to be published here, until the result is dropped; `None` without a registry. While Redis
-    /// is away or slow, the stream is registered later. Yields.
+    /// Registers a stream that is to be published here, until the result is dropped. While Redis is away or slow, or there is
+    /// no registry before a reload brings one, the stream is registered later. Yields.
     ///
     /// # Errors
     /// [`ErrorCode::StreamBusy`] when another origin has it.
-    pub fn claim(&self, server: &Rc<Server>, key: &str) -> Result<Option<Claimed>> {
+    pub fn claim(&self, server: &Rc<Server>, key: &str) -> Result<Claimed> {
         let settings = &server.config().registry;
-        if !settings.enabled {
-            return Ok(None);
-        }
         let claim = self.claims.replace(self.claims.get() + 1);
         self.released.borrow_mut().remove(key);
         let stream = Stream {
@@ -137,6 +134,9 @@ impl Registry {
             key: key.to_owned(),
             claim,
         };
+        if !settings.enabled {
+            return Ok(claimed);
+        }
         let own = Record::own(server);
         let mut batch = Batch::default();
         hold(&mut batch, settings, key, &own.encode());
@@ -147,7 +147,7 @@ impl Registry {
                     "registry: {key} is published here unregistered for now, {}",
                     error.summary()
                 );
-                return Ok(Some(claimed));
+                return Ok(claimed);
             }
         };
         if let Some(other) = holder(reply.as_ref()).filter(|other| other.server != own.server) {
@@ -160,7 +160,7 @@ impl Registry {
         if let Some(Reply::Failure(text)) = reply {
             log::warn!("registry: {key} cannot be registered: {}", printable(&text));
         }
-        Ok(Some(claimed))
+        Ok(claimed)
     }
 
     /// Who has a stream that goes by one of these names; another server than this one. `None` without a registry. Yields.
