@@ -32,4 +32,5 @@ pub mod source;
 pub mod stat;
 pub mod steer;
 pub mod stream;
+pub mod watch;
 pub mod workers;

@@ -14,6 +14,7 @@ pub mod inheritance;
 pub mod inotify;
 pub mod limits;
 pub mod log_file;
+pub mod machine;
 pub mod mini_http;
 pub mod offload;
 pub mod output;

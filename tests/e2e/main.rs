@@ -57,6 +57,7 @@ mod load;
 mod metrics;
 mod nginx_peer;
 mod operations;
+mod overload;
 mod process;
 mod publish_play;
 mod reload;

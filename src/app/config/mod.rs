@@ -42,6 +42,7 @@ pub use self::network::Network;
 pub use self::origin::Origin;
 use self::scope::Scope;
 use self::section::caster::Caster;
+use self::section::circuit_breaker::CircuitBreaker;
 use self::section::exporter::Exporter;
 use self::section::ff_log::FfLog;
 use self::section::heartbeat::Heartbeat;
@@ -82,6 +83,8 @@ pub struct Config {
     pub http_server: HttpServer,
     /// What turns other pushes into RTMP streams: those that are enabled.
     pub casters: Vec<Caster>,
+    /// When the server is overloaded.
+    pub circuit_breaker: CircuitBreaker,
     /// The exporter of metrics.
     pub exporter: Exporter,
     /// Reports that are sent home.
@@ -197,6 +200,7 @@ impl Config {
             chunk_size,
             pithy_print: root.duration("pithy_print_ms"),
             casters: section::caster::read(root),
+            circuit_breaker: CircuitBreaker::read(&root.section("circuit_breaker")),
             ff_log: FfLog::read(root),
             exporter: Exporter::read(&root.section("exporter")),
             heartbeat: Heartbeat::read(&root.section("heartbeat")),

@@ -4,10 +4,9 @@ use super::text::{Kind, Page};
 use super::{Settings, cluster};
 use crate::app::access::crowd::Refused;
 use crate::app::cli::{SIGNATURE, VERSION};
-use crate::app::monitor;
 use crate::app::server::Server;
 use crate::app::stat::host::date;
-use crate::core::coroutine;
+use crate::core::{coroutine, machine};
 use crate::kernel::log::dropped_lines;
 
 /// Writes all of them.
@@ -61,7 +60,7 @@ fn load(page: &mut Page, server: &Server) {
         &[],
         cpu,
     );
-    let memory = monitor::resident_bytes() >> 10;
+    let memory = machine::resident_bytes() >> 10;
     page.metric("srs_memory", Kind::Gauge, "Memory of the server, KiB.", &[], memory);
     let total = &stat.total;
     let (sent, received) = (total.sent(), total.received());
@@ -126,11 +125,30 @@ fn own(page: &mut Page, server: &Server) {
         &[],
         refused,
     );
+    overload(page, server);
     page.metric(
         "srs_log_lines_lost_total",
         Kind::Counter,
         "Log lines that the disk was too slow for.",
         &[],
         dropped_lines(),
+    );
+}
+
+fn overload(page: &mut Page, server: &Server) {
+    let overload = &server.overload;
+    page.metric(
+        "srs_circuit_breaker_state",
+        Kind::Gauge,
+        "How overloaded the server is: 0 not at all, 1 high, 2 critical, 3 dying water.",
+        &[],
+        overload.water().number(),
+    );
+    page.metric(
+        "srs_overload_refused_total",
+        Kind::Counter,
+        "Clients refused because the server was overloaded.",
+        &[],
+        overload.refused(),
     );
 }

@@ -2,6 +2,7 @@
 
 pub mod bandcheck;
 pub mod caster;
+pub mod circuit_breaker;
 pub mod cluster;
 pub mod dash;
 pub mod dvr;
