@@ -22,7 +22,6 @@ pub mod hooks;
 pub mod http;
 pub mod identity;
 pub mod listener;
-pub mod monitor;
 pub mod pithy;
 pub mod recording;
 pub mod reload;

@@ -36,7 +36,7 @@ use super::rtmp::{self, Bandchecks};
 use super::source::SourceTable;
 use super::stat::{self, Statistics};
 use super::stream::Stream;
-use super::watch::{self, Overload};
+use super::watch::{self, Limits, Overload};
 use super::workers::Workers;
 use crate::core::clock::Moment;
 use crate::core::coroutine;
@@ -107,6 +107,8 @@ pub struct Server {
     pub workers: Workers,
     /// Who is turned away while there is too much load.
     pub overload: Rc<Overload>,
+    /// How near the limits of the system are.
+    pub limits: Limits,
     /// The connections of each address.
     pub crowd: Rc<Crowd>,
     /// Where the configuration comes from.
@@ -223,6 +225,7 @@ impl Server {
             tickets: Tickets::new(secret),
             workers,
             overload,
+            limits: Limits::default(),
             crowd: Rc::default(),
             origin: RefCell::new(origin),
             certificates: Certificates::default(),
@@ -288,9 +291,10 @@ impl Server {
         coroutine::spawn("clean up sources", move || cleaner.clean_up());
         let viewers = self.clone();
         coroutine::spawn("HLS sessions", move || viewers.hls.watch());
-        coroutine::spawn("monitor", super::monitor::run);
         let watched = self.clone();
         coroutine::spawn("watch", move || watch::run(&watched));
+        let limited = self.clone();
+        coroutine::spawn("limits", move || watch::limits::run(&limited));
         let reporter = self.clone();
         coroutine::spawn("child processes", move || ffmpeg::report(&reporter));
         self.children.apply(&self.config());

@@ -334,12 +334,6 @@ pub fn live_count() -> usize {
     LIVE.get()
 }
 
-/// How late the loop was that serves all coroutines, at most, since this was last called: the time from a timer's end
-/// until it was noticed. Somebody has to sleep in the meantime, else nothing is measured.
-pub fn take_lag() -> Duration {
-    reactor::take_lag()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

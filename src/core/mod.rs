@@ -20,6 +20,7 @@ pub mod offload;
 pub mod output;
 pub mod process;
 mod reactor;
+pub mod resources;
 pub mod runtime;
 pub mod setup;
 pub mod signal;

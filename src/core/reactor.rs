@@ -450,7 +450,7 @@ pub(super) fn disarm(task: &Task) {
     }
 }
 
-/// See [`coroutine::take_lag`].
+/// See [`super::runtime::take_lag`].
 pub(super) fn take_lag() -> Duration {
     current().lag.take()
 }

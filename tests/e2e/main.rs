@@ -65,6 +65,7 @@ mod republish_busy;
 mod router;
 mod rtmpdump;
 mod security;
+mod self_watch;
 mod srs_bench;
 mod timestamps;
 #[cfg(feature = "tls")]

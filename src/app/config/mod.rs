@@ -55,6 +55,7 @@ use self::section::process::Process;
 use self::section::registry::Registry;
 use self::section::rtmps::{self, Rtmps};
 use self::section::stats::Stats;
+use self::section::threads::Threads;
 use self::section::vhost::{DEFAULT_VHOST, Vhost, read_chunk_size};
 use self::syntax::ReadFile;
 
@@ -89,6 +90,8 @@ pub struct Config {
     pub exporter: Exporter,
     /// Reports that are sent home.
     pub heartbeat: Heartbeat,
+    /// How the server watches itself.
+    pub threads: Threads,
     /// Statistics of the machine.
     pub stats: Stats,
     /// The proxies whose word for a client's address is taken, for requests over HTTP.
@@ -204,6 +207,7 @@ impl Config {
             ff_log: FfLog::read(root),
             exporter: Exporter::read(&root.section("exporter")),
             heartbeat: Heartbeat::read(&root.section("heartbeat")),
+            threads: Threads::read(&root.section("threads")),
             stats: Stats::read(&root.section("stats")),
             trusted_proxies: root
                 .texts("trusted_proxies")

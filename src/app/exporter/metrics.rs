@@ -6,6 +6,7 @@ use crate::app::access::crowd::Refused;
 use crate::app::cli::{SIGNATURE, VERSION};
 use crate::app::server::Server;
 use crate::app::stat::host::date;
+use crate::core::resources::Usage;
 use crate::core::{coroutine, machine};
 use crate::kernel::log::dropped_lines;
 
@@ -126,6 +127,7 @@ fn own(page: &mut Page, server: &Server) {
         refused,
     );
     overload(page, server);
+    limits(page, server);
     page.metric(
         "srs_log_lines_lost_total",
         Kind::Counter,
@@ -151,4 +153,41 @@ fn overload(page: &mut Page, server: &Server) {
         &[],
         overload.refused(),
     );
+}
+
+fn limits(page: &mut Page, server: &Server) {
+    let resources = server.limits.resources();
+    let used = |usage: Option<Usage>| usage.map(|usage| usage.used);
+    let limit = |usage: Option<Usage>| usage.map(|usage| usage.limit);
+    for (name, about, value) in [
+        (
+            "srs_open_files",
+            "Descriptors of the server.",
+            used(resources.open_files),
+        ),
+        (
+            "srs_open_files_limit",
+            "Descriptors that it may have.",
+            limit(resources.open_files),
+        ),
+        (
+            "srs_memory_maps",
+            "Memory maps of the server.",
+            used(resources.memory_maps),
+        ),
+        (
+            "srs_memory_maps_limit",
+            "Memory maps that it may have.",
+            limit(resources.memory_maps),
+        ),
+        (
+            "srs_memory_limit",
+            "Memory that the server may have, KiB.",
+            limit(resources.memory).map(|bytes| bytes >> 10),
+        ),
+    ] {
+        if let Some(value) = value {
+            page.metric(name, Kind::Gauge, about, &[], value);
+        }
+    }
 }

@@ -175,9 +175,13 @@ impl Conn<'_> {
         );
         let subject = self.subject_of(url, connect)?;
         self.subject = Some(subject.clone());
-        if let (Role::Play { .. }, Err(refused)) = (&role, self.server.overload.admit_player()) {
+        if matches!(role, Role::Play { .. })
+            && let Err(refused) = self.server.overload.admit_player()
+        {
             // One that has left needs no answer.
-            let _ = self.session.reject(&StatusCode::PlayFailed, "the server is overloaded, try again later");
+            let _ = self
+                .session
+                .reject(&StatusCode::PlayFailed, "the server is overloaded, try again later");
             return Err(refused);
         }
         log_connected(connect, &subject.url);

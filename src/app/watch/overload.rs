@@ -79,7 +79,10 @@ impl Overload {
             return Ok(());
         }
         self.refused.set(self.refused.get() + 1);
-        let text = format!("no new players, the server is overloaded ({} water)", self.water().name());
+        let text = format!(
+            "no new players, the server is overloaded ({} water)",
+            self.water().name()
+        );
         Err(Error::new(ErrorCode::ConnectionsExceed, text))
     }
 

@@ -72,7 +72,6 @@ impl Setup {
     }
 
     /// A variable for the server's environment.
-    #[cfg(feature = "tls")]
     pub fn environment(mut self, name: &'static str, value: &str) -> Self {
         self.environment.push((name, value.to_owned()));
         self

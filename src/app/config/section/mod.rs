@@ -31,6 +31,7 @@ pub mod registry;
 pub mod rtmps;
 pub mod security;
 pub mod stats;
+pub mod threads;
 pub mod token;
 pub mod transcode;
 pub mod vhost;

@@ -95,10 +95,10 @@ rows! {
         "Index of NIC whose IP is reported" ">=0 and below NIC count";
     "stats.disk"                       List      "-"        none  reload  Live "1+" built
         "Disk device names to sample" "all when unset" ["sda sdb"];
-    "threads"                          OpenBlock "-"        none  restart Live "5+" unbuilt
-        "Thread manager section";
-    "threads.interval"                 Seconds   "5"        own   restart Live "5+" unbuilt
-        "Period of self-monitor" "<=0: default";
+    "threads"                          OpenBlock "-"        none  reload  Live "5+" built
+        "How the server watches itself";
+    "threads.interval"                 Seconds   "5"        own   reload  Live "5+" built
+        "Time between the lines that tell how the process does" "0 or less: 5";
     "circuit_breaker"                  OpenBlock "-"        none  reload  Live "4+" built
         "Who is turned away while the server is overloaded" "see docs/operations.md";
     "circuit_breaker.enabled"          Flag      "on"       own   reload  Live "4+" built
