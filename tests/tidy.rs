@@ -106,7 +106,6 @@ const BANS: &[Ban] = &[
             // The server's id, read and written at start.
             "src/app/identity.rs",
             // The kernel's own figures under /proc, which never wait for a disk.
-            "src/app/monitor.rs",
             "src/app/stat/host",
             // Job files, media and results, before and after the load; the kernel's own figures.
             "src/bin/srs-bench/main.rs",

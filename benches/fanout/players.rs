@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::socket::{MsgFlags, send};
 use srs_may::app::config::section::play::{Play, TimeJitter};
-use srs_may::app::monitor::{cpu_time, resident_bytes};
 use srs_may::app::source::{Delivery, Envelope, FlvConsumer, MergedWrite, Publication, Recipient, Source, Way};
 use srs_may::app::stream::Stream;
 use srs_may::core::clock::Moment;
 use srs_may::core::coroutine::{self, JoinHandle, spawn};
+use srs_may::core::machine::{cpu_time, resident_bytes};
 use srs_may::core::tcp;
 use srs_may::protocol::http::body::{CHUNK_END, chunk_line};
 

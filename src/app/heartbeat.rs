@@ -94,7 +94,7 @@ fn body(server: &Server, config: &Config) -> Result<Vec<u8>> {
         service: &server.identity.service,
         pid: std::process::id().to_string(),
         summaries: config.heartbeat.summaries.then(|| json::Data {
-            data: Summaries::of(&server.stat),
+            data: Summaries::of(server),
         }),
         ports: config.heartbeat.ports.then(|| ports(config)),
     };

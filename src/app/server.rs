@@ -36,6 +36,7 @@ use super::rtmp::{self, Bandchecks};
 use super::source::SourceTable;
 use super::stat::{self, Statistics};
 use super::stream::Stream;
+use super::watch::{self, Limits, Overload};
 use super::workers::Workers;
 use crate::core::clock::Moment;
 use crate::core::coroutine;
@@ -104,6 +105,10 @@ pub struct Server {
     pub tickets: Tickets,
     /// The other processes of this server.
     pub workers: Workers,
+    /// Who is turned away while there is too much load.
+    pub overload: Rc<Overload>,
+    /// How near the limits of the system are.
+    pub limits: Limits,
     /// The connections of each address.
     pub crowd: Rc<Crowd>,
     /// Where the configuration comes from.
@@ -137,6 +142,8 @@ pub type Serve = fn(&Rc<Server>, &Rc<Stream>, SocketAddr, &Entry);
 pub struct Door {
     protocol: &'static str,
     serve: Serve,
+    /// Whether only those come here who publish or play.
+    is_for_media: bool,
     /// The certificate that they are shown first, if they speak TLS.
     files: Option<fn(&Config) -> &KeyFiles>,
 }
@@ -147,7 +154,16 @@ impl Door {
         Door {
             protocol,
             serve,
+            is_for_media: false,
             files: None,
+        }
+    }
+
+    /// The same for clients that publish or play and do nothing else: it closes while the server is overloaded.
+    pub const fn for_media(self) -> Self {
+        Door {
+            is_for_media: true,
+            ..self
         }
     }
 
@@ -177,6 +193,7 @@ impl Server {
     pub fn new(origin: Origin, identity: Identity) -> Result<Rc<Self>> {
         let Loaded { config, tree, .. } = origin.load().wrap("load configuration")?;
         let workers = Workers::new(identity.seat.clone());
+        let overload = Rc::new(Overload::default());
         let secret = match &identity.seat {
             Some(seat) => seat.secret,
             None => secret()?,
@@ -192,7 +209,7 @@ impl Server {
             stat: Rc::new(stat),
             identity,
             casters: Casters::default(),
-            children: Children::new(&config, workers.is_first()),
+            children: Children::new(&config, workers.is_first(), overload.clone()),
             exporter: Exporter::new(config.exporter.clone()),
             config: RefCell::new(config),
             hooks: Hooks::default(),
@@ -209,6 +226,8 @@ impl Server {
             trust: Rc::default(),
             tickets: Tickets::new(secret),
             workers,
+            overload,
+            limits: Limits::default(),
             crowd: Rc::default(),
             origin: RefCell::new(origin),
             certificates: Certificates::default(),
@@ -275,7 +294,10 @@ impl Server {
         coroutine::spawn("clean up sources", move || cleaner.clean_up());
         let viewers = self.clone();
         coroutine::spawn("HLS sessions", move || viewers.hls.watch());
-        coroutine::spawn("monitor", super::monitor::run);
+        let watched = self.clone();
+        coroutine::spawn("watch", move || watch::run(&watched));
+        let limited = self.clone();
+        coroutine::spawn("limits", move || watch::limits::run(&limited));
         let reporter = self.clone();
         coroutine::spawn("child processes", move || ffmpeg::report(&reporter));
         self.children.apply(&self.config());
@@ -417,7 +439,7 @@ impl Server {
                 continue;
             }
             let server = self.clone();
-            let plain = Door::plain("rtmp", rtmp::serve);
+            let plain = Door::plain("rtmp", rtmp::serve).for_media();
             let (name, door) = match is_secure {
                 true => ("RTMPS", plain.behind(|config| &config.rtmps.files)),
                 false => ("RTMP", plain),
@@ -458,7 +480,7 @@ impl Server {
             true => Ok(None),
             false => self.crowd.enter(&config.limits, peer.ip()).map(Some),
         };
-        if guest.is_err() {
+        if guest.is_err() || (door.is_for_media && !self.overload.admit(peer)) {
             // It is logged and counted.
         } else if self.clients.len() + self.workers.clients_elsewhere() >= limit {
             let text = format!("{peer} is refused, max_connections {limit} are connected");

@@ -3,6 +3,11 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+/// Readings of two clocks that are so near each other are of one moment.
+const AT_ONCE: Duration = Duration::from_millis(5);
+/// How often that is tried.
+const READINGS: usize = 5;
+
 /// A moment of the monotonic clock, microseconds since the process first asked.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Moment(u64);
@@ -51,6 +56,24 @@ pub fn unix_time() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
+/// Both clocks at one moment, as far as one thread can tell: the wall clock's reading is that of [`unix_time`].
+pub fn both() -> (Moment, Duration) {
+    let mut nearest = (Duration::MAX, Moment::default(), Duration::ZERO);
+    // The thread may be held up between the readings.
+    for _ in 0..READINGS {
+        let before = Moment::now();
+        let wall = unix_time();
+        let apart = Moment::now().since(before);
+        if apart < nearest.0 {
+            nearest = (apart, before, wall);
+        }
+        if apart <= AT_ONCE {
+            break;
+        }
+    }
+    (nearest.1, nearest.2)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,5 +85,7 @@ mod tests {
         assert_eq!(now + Duration::MAX, Moment::NEVER);
         assert_eq!(now.since(now + Duration::from_secs(1)), Duration::ZERO);
         assert!(Moment::now() >= now);
+        let (monotonic, wall) = both();
+        assert!(monotonic >= now && wall <= unix_time());
     }
 }

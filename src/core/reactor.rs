@@ -11,6 +11,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use may::io::{CoIo, WaitIo};
 use nix::errno::Errno;
@@ -238,6 +239,10 @@ struct Reactor {
     stale: Cell<usize>,
     /// What the kernel's timer is set to.
     kernel_alarm: Cell<Moment>,
+    /// When it rings: at once if that has passed already.
+    rings: Cell<Moment>,
+    /// The latest that it was heard since somebody asked.
+    lag: Cell<Duration>,
     deferred: RefCell<Vec<Waker>>,
 }
 
@@ -264,6 +269,8 @@ impl Reactor {
             timers: RefCell::new(BinaryHeap::new()),
             stale: Cell::new(0),
             kernel_alarm: Cell::new(Moment::NEVER),
+            rings: Cell::new(Moment::NEVER),
+            lag: Cell::default(),
             deferred: RefCell::new(Vec::new()),
         }))
     }
@@ -312,6 +319,7 @@ impl Reactor {
     fn fire(&self) {
         self.kernel_alarm.set(Moment::NEVER);
         let now = Moment::now();
+        self.lag.set(self.lag.get().max(now.since(self.rings.get())));
         let mut timers = self.timers.borrow_mut();
         while let Some(Reverse(timer)) = timers.peek() {
             if timer.moment > now {
@@ -368,8 +376,10 @@ impl Reactor {
 
     fn set_kernel_alarm(&self, moment: Moment) {
         self.kernel_alarm.set(moment);
+        let now = Moment::now();
+        self.rings.set(moment.max(now));
         // Zero would disarm the timer.
-        let delay = moment.since(Moment::now()).max(std::time::Duration::from_micros(1));
+        let delay = moment.since(now).max(Duration::from_micros(1));
         let expiration = Expiration::OneShot(TimeSpec::from_duration(delay));
         // Cannot fail for a valid descriptor and a positive time.
         let _ = self.timer.set(expiration, TimerSetTimeFlags::empty());
@@ -440,6 +450,11 @@ pub(super) fn disarm(task: &Task) {
     }
 }
 
+/// See [`super::runtime::take_lag`].
+pub(super) fn take_lag() -> Duration {
+    current().lag.take()
+}
+
 /// Wakes the coroutine after the kernel has been asked for events once more.
 pub(super) fn defer(waker: Waker) {
     let reactor = current();
@@ -453,8 +468,6 @@ pub(super) fn defer(waker: Waker) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::core::coroutine::{sleep, spawn};
     use crate::core::runtime::run;
@@ -525,6 +538,26 @@ mod tests {
             coroutine::park(late);
             assert!(slot.readable.get() && Moment::now() < late);
             slot.forget_reader();
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_loop_that_is_kept_busy_is_late() {
+        run(|| {
+            const BUSY: Duration = Duration::from_millis(60);
+            spawn("sleeper", || sleep(Duration::from_millis(10)));
+            // It has begun to sleep.
+            coroutine::yield_now();
+            take_lag();
+            let until = Moment::after(BUSY);
+            while Moment::now() < until {}
+            sleep(Duration::from_millis(1));
+            let lag = take_lag();
+            assert!(lag >= BUSY - Duration::from_millis(11), "{lag:?}");
+            // A deadline that has long passed is no lateness of ours.
+            Condition::new().wait_until(Moment::default());
+            assert!(take_lag() < Moment::now().since(Moment::default()));
         })
         .unwrap();
     }

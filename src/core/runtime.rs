@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Once;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use super::coroutine::{self, Panicked};
 use super::limits::POOLED_STACKS;
@@ -38,6 +39,12 @@ where
     receiver
         .recv()
         .unwrap_or_else(|_| Err(io::Error::other("the first coroutine ended early")))
+}
+
+/// How late the loop was that serves all coroutines, at most, since this was last called: the time from a timer's end
+/// until it was noticed. Somebody has to sleep in the meantime, else nothing is measured.
+pub fn take_lag() -> Duration {
+    reactor::take_lag()
 }
 
 fn configure() {

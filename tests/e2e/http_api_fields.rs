@@ -26,6 +26,7 @@ const SUMMARIES_SELF: Fields<'_> = &[
     ("mem_percent", 'f'),
     ("cpu_percent", 'f'),
     ("srs_uptime", 'i'),
+    ("water_level", 's'),
 ];
 const SUMMARIES_SYSTEM: Fields<'_> = &[
     ("cpu_percent", 'f'),

@@ -58,6 +58,7 @@ mod load;
 mod metrics;
 mod nginx_peer;
 mod operations;
+mod overload;
 mod packages;
 mod process;
 mod publish_play;
@@ -66,6 +67,7 @@ mod republish_busy;
 mod router;
 mod rtmpdump;
 mod security;
+mod self_watch;
 mod srs_bench;
 mod timestamps;
 #[cfg(feature = "tls")]

@@ -14,7 +14,7 @@ use crate::support::server::{PROGRAM, Server, Setup};
 use crate::support::wait::wait_for;
 
 /// Names and types in the order of SRS, then ours.
-const FAMILIES: [(&str, &str); 14] = [
+const FAMILIES: [(&str, &str); 21] = [
     ("srs_node_uname_info", "gauge"),
     ("srs_build_info", "gauge"),
     ("srs_cpu_percent", "gauge"),
@@ -28,6 +28,13 @@ const FAMILIES: [(&str, &str); 14] = [
     ("srs_event_loop_lag_seconds", "gauge"),
     ("srs_coroutines", "gauge"),
     ("srs_connections_refused_total", "counter"),
+    ("srs_circuit_breaker_state", "gauge"),
+    ("srs_overload_refused_total", "counter"),
+    ("srs_open_files", "gauge"),
+    ("srs_open_files_limit", "gauge"),
+    ("srs_memory_maps", "gauge"),
+    ("srs_memory_maps_limit", "gauge"),
+    ("srs_memory_limit", "gauge"),
     ("srs_log_lines_lost_total", "counter"),
 ];
 

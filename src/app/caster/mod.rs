@@ -142,8 +142,8 @@ fn open_port(server: &Rc<Server>, caster: &Rc<Caster>, address: SocketAddr) -> R
                 _worker: Rc::new(Worker(worker)),
             });
         }
-        CasterKind::Flv => ("caster flv", Door::plain("caster flv", flv::serve)),
-        CasterKind::Rtsp => ("caster rtsp", Door::plain("caster rtsp", rtsp::serve)),
+        CasterKind::Flv => ("caster flv", Door::plain("caster flv", flv::serve).for_media()),
+        CasterKind::Rtsp => ("caster rtsp", Door::plain("caster rtsp", rtsp::serve).for_media()),
         CasterKind::Gb28181 => {
             log::warn!("stream_caster: caster gb28181 is not built yet");
             return Ok(Port::None);

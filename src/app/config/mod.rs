@@ -42,6 +42,7 @@ pub use self::network::Network;
 pub use self::origin::Origin;
 use self::scope::Scope;
 use self::section::caster::Caster;
+use self::section::circuit_breaker::CircuitBreaker;
 use self::section::exporter::Exporter;
 use self::section::ff_log::FfLog;
 use self::section::heartbeat::Heartbeat;
@@ -54,6 +55,7 @@ use self::section::process::Process;
 use self::section::registry::Registry;
 use self::section::rtmps::{self, Rtmps};
 use self::section::stats::Stats;
+use self::section::threads::Threads;
 use self::section::vhost::{DEFAULT_VHOST, Vhost, read_chunk_size};
 use self::syntax::ReadFile;
 
@@ -82,10 +84,14 @@ pub struct Config {
     pub http_server: HttpServer,
     /// What turns other pushes into RTMP streams: those that are enabled.
     pub casters: Vec<Caster>,
+    /// When the server is overloaded.
+    pub circuit_breaker: CircuitBreaker,
     /// The exporter of metrics.
     pub exporter: Exporter,
     /// Reports that are sent home.
     pub heartbeat: Heartbeat,
+    /// How the server watches itself.
+    pub threads: Threads,
     /// Statistics of the machine.
     pub stats: Stats,
     /// The proxies whose word for a client's address is taken, for requests over HTTP.
@@ -197,9 +203,11 @@ impl Config {
             chunk_size,
             pithy_print: root.duration("pithy_print_ms"),
             casters: section::caster::read(root),
+            circuit_breaker: CircuitBreaker::read(&root.section("circuit_breaker")),
             ff_log: FfLog::read(root),
             exporter: Exporter::read(&root.section("exporter")),
             heartbeat: Heartbeat::read(&root.section("heartbeat")),
+            threads: Threads::read(&root.section("threads")),
             stats: Stats::read(&root.section("stats")),
             trusted_proxies: root
                 .texts("trusted_proxies")

@@ -4,10 +4,10 @@ use super::text::{Kind, Page};
 use super::{Settings, cluster};
 use crate::app::access::crowd::Refused;
 use crate::app::cli::{SIGNATURE, VERSION};
-use crate::app::monitor;
 use crate::app::server::Server;
 use crate::app::stat::host::date;
-use crate::core::coroutine;
+use crate::core::resources::Usage;
+use crate::core::{coroutine, machine};
 use crate::kernel::log::dropped_lines;
 
 /// Writes all of them.
@@ -61,7 +61,7 @@ fn load(page: &mut Page, server: &Server) {
         &[],
         cpu,
     );
-    let memory = monitor::resident_bytes() >> 10;
+    let memory = machine::resident_bytes() >> 10;
     page.metric("srs_memory", Kind::Gauge, "Memory of the server, KiB.", &[], memory);
     let total = &stat.total;
     let (sent, received) = (total.sent(), total.received());
@@ -126,6 +126,8 @@ fn own(page: &mut Page, server: &Server) {
         &[],
         refused,
     );
+    overload(page, server);
+    limits(page, server);
     page.metric(
         "srs_log_lines_lost_total",
         Kind::Counter,
@@ -133,4 +135,59 @@ fn own(page: &mut Page, server: &Server) {
         &[],
         dropped_lines(),
     );
+}
+
+fn overload(page: &mut Page, server: &Server) {
+    let overload = &server.overload;
+    page.metric(
+        "srs_circuit_breaker_state",
+        Kind::Gauge,
+        "How overloaded the server is: 0 not at all, 1 high, 2 critical, 3 dying water.",
+        &[],
+        overload.water().number(),
+    );
+    page.metric(
+        "srs_overload_refused_total",
+        Kind::Counter,
+        "Clients refused because the server was overloaded.",
+        &[],
+        overload.refused(),
+    );
+}
+
+fn limits(page: &mut Page, server: &Server) {
+    let resources = server.limits.resources();
+    let used = |usage: Option<Usage>| usage.map(|usage| usage.used);
+    let limit = |usage: Option<Usage>| usage.map(|usage| usage.limit);
+    for (name, about, value) in [
+        (
+            "srs_open_files",
+            "Descriptors of the server.",
+            used(resources.open_files),
+        ),
+        (
+            "srs_open_files_limit",
+            "Descriptors that it may have.",
+            limit(resources.open_files),
+        ),
+        (
+            "srs_memory_maps",
+            "Memory maps of the server.",
+            used(resources.memory_maps),
+        ),
+        (
+            "srs_memory_maps_limit",
+            "Memory maps that it may have.",
+            limit(resources.memory_maps),
+        ),
+        (
+            "srs_memory_limit",
+            "Memory that the server may have, KiB.",
+            limit(resources.memory).map(|bytes| bytes >> 10),
+        ),
+    ] {
+        if let Some(value) = value {
+            page.metric(name, Kind::Gauge, about, &[], value);
+        }
+    }
 }

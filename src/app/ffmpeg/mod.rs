@@ -19,6 +19,7 @@ use super::config::{Config, Endpoint};
 use super::recording::Publisher;
 use super::recording::template::Opened;
 use super::server::Server;
+use super::watch::Overload;
 use crate::core::clock::Moment;
 use crate::core::coroutine;
 use crate::core::id::ContextId;
@@ -72,9 +73,9 @@ impl Drop for Attended {
 
 impl Children {
     /// None yet; of the workers of a server the first brings inputs in.
-    pub fn new(config: &Config, has_ingests: bool) -> Self {
+    pub fn new(config: &Config, has_ingests: bool, overload: Rc<Overload>) -> Self {
         Children {
-            nursery: Nursery::new(config.ff_log.clone(), CHILD_PROCESSES),
+            nursery: Nursery::new(config.ff_log.clone(), CHILD_PROCESSES, overload),
             has_ingests,
             ingests: RefCell::default(),
             publications: Rc::default(),

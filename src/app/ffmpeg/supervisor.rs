@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::app::config::section::ff_log::FfLog;
+use crate::app::watch::{Overload, Water};
 use crate::core::clock::Moment;
 use crate::core::coroutine::{self, JoinHandle};
 use crate::core::process::{Child, Command, ExitStatus, Signal};
@@ -29,6 +30,8 @@ const STOP_GRACE: Duration = Duration::from_secs(3);
 const QUIT_GRACE: Duration = Duration::from_millis(100);
 /// How long a child waits for the end of the one in whose place it comes.
 const PREDECESSOR: Duration = Duration::from_secs(4);
+/// How long FFmpeg is put off at most while the server is overloaded: one that is always busy has to do its work too.
+const PUT_OFF: Duration = Duration::from_secs(30);
 /// Stack of a coroutine that watches a child, bytes.
 const STACK_BYTES: usize = 64 << 10;
 
@@ -101,6 +104,7 @@ impl Job {
 pub struct Nursery {
     /// Where FFmpeg's words go, from the next start of each child on.
     pub log: RefCell<FfLog>,
+    overload: Rc<Overload>,
     limit: usize,
     /// Those that run or wait to be started again; also those that have been told to end.
     present: WaitGroup,
@@ -141,9 +145,10 @@ impl Drop for Supervised {
 
 impl Nursery {
     /// For at most `limit` children.
-    pub fn new(log: FfLog, limit: usize) -> Rc<Self> {
+    pub fn new(log: FfLog, limit: usize, overload: Rc<Overload>) -> Rc<Self> {
         Rc::new(Nursery {
             log: RefCell::new(log),
+            overload,
             limit,
             present: WaitGroup::new(),
             kept: RefCell::default(),
@@ -247,6 +252,10 @@ struct Watch {
 impl Watch {
     fn run(mut self, members: [Member; 2]) {
         while !coroutine::is_interrupted() {
+            self.wait_for_calm();
+            if coroutine::is_interrupted() {
+                return;
+            }
             let started = Moment::now();
             let (command, log) = self.job.command(&self.nursery.log.borrow());
             match command.spawn() {
@@ -262,6 +271,20 @@ impl Watch {
             }
             coroutine::sleep(until_next_look(Moment::now().since(started)));
         }
+    }
+
+    /// Only FFmpeg costs so much that it is put off.
+    fn wait_for_calm(&self) {
+        let overload = &self.nursery.overload;
+        if self.job.role == Role::Exec || overload.water() < Water::High {
+            return;
+        }
+        log::info!(
+            "{}: its start is put off, the server is overloaded ({} water)",
+            self.job.label,
+            overload.water().name()
+        );
+        overload.wait_for_calm(Moment::after(PUT_OFF));
     }
 
     /// Whether the next start and its end are told: each, of many failures in a row some.
@@ -430,7 +453,7 @@ mod tests {
     #[test]
     fn only_so_many_children_run_and_one_makes_room_for_its_successor() {
         run(|| {
-            let nursery = Nursery::new(log(), 2);
+            let nursery = Nursery::new(log(), 2, Rc::default());
             let keep = |before| nursery.keep(job(Output::Files(None, None)), before);
             let (first, _second) = (keep(None).unwrap(), keep(None).unwrap());
             let refused = keep(None).err().unwrap();

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::exchange::Exchange;
 use super::router::{Handler, Router, Served};
 use crate::app::server::Server;
+use crate::app::watch::Water;
 use crate::kernel::error::Result;
 use crate::protocol::http::mime;
 use crate::protocol::http::request::Method;
@@ -55,6 +56,9 @@ fn faults(server: &Server) -> Vec<&'static str> {
     let mut faults = Vec::new();
     if server.is_quitting() {
         faults.push("the server ends");
+    }
+    if server.overload.water() == Water::Dying {
+        faults.push("the server is overloaded");
     }
     if server.clients.len() + server.workers.clients_elsewhere() >= server.config().max_connections as usize {
         faults.push("max_connections are connected");

@@ -232,7 +232,7 @@ fn begin(exchange: &mut Exchange<'_, '_>, vhost: &Rc<Vhost>, wished: Option<&str
         return exchange.reply_status(Status::NOT_FOUND).map(|()| Seat::Answered);
     };
     let subject = live::subject(exchange, vhost, url);
-    if let Err(status) = live::admit(exchange, &subject) {
+    if let Err(status) = live::admit(exchange, &subject).and_then(|()| live::admit_new(exchange)) {
         return exchange.reply_status(status).map(|()| Seat::Answered);
     }
     let server = exchange.server.clone();

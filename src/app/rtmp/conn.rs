@@ -25,6 +25,7 @@ use crate::core::clock::Moment;
 use crate::kernel::error::{Error, Result, Wrap};
 use crate::kernel::error_code::ErrorCode;
 use crate::kernel::log::printable;
+use crate::protocol::rtmp::message::StatusCode;
 use crate::protocol::rtmp::server::{ConnectReply, ConnectRequest, PublishKind, Role, Server as Session};
 use crate::protocol::rtmp::url::StreamUrl;
 
@@ -67,6 +68,7 @@ fn log_end(error: &Error) {
         ErrorCode::SocketTimeout => log::warn!("client timed out. ret={number}, {}", error.summary()),
         ErrorCode::DurationExceed
         | ErrorCode::KickoffForIdle
+        | ErrorCode::ConnectionsExceed
         | ErrorCode::StreamBusy
         | ErrorCode::NoVhost
         | ErrorCode::BandwidthKey
@@ -173,6 +175,15 @@ impl Conn<'_> {
         );
         let subject = self.subject_of(url, connect)?;
         self.subject = Some(subject.clone());
+        if matches!(role, Role::Play { .. })
+            && let Err(refused) = self.server.overload.admit_player()
+        {
+            // One that has left needs no answer.
+            let _ = self
+                .session
+                .reject(&StatusCode::PlayFailed, "the server is overloaded, try again later");
+            return Err(refused);
+        }
         log_connected(connect, &subject.url);
         let visitor = Visitor {
             subject: &subject,

@@ -121,7 +121,7 @@ fn add_members(whole: &mut Map<String, Value>, part: Map<String, Value>) {
 /// Pages of metrics as one: samples with the same name and labels add up, but for those that describe.
 pub fn merge_metrics(pages: &[Vec<u8>]) -> Vec<u8> {
     const DESCRIBE: [&str; 2] = ["srs_node_uname_info", "srs_build_info"];
-    const WORST: &str = "srs_event_loop_lag_seconds";
+    const WORST: [&str; 2] = ["srs_event_loop_lag_seconds", "srs_circuit_breaker_state"];
     let texts: Vec<_> = pages.iter().map(|page| String::from_utf8_lossy(page)).collect();
     let sample = |line: &str| {
         let (name, value) = line.rsplit_once(' ')?;
@@ -137,7 +137,7 @@ pub fn merge_metrics(pages: &[Vec<u8>]) -> Vec<u8> {
         };
         let others = texts.iter().skip(1).flat_map(|text| text.lines().filter_map(sample));
         let same = others.filter(|(other, _)| *other == name).map(|(_, value)| value);
-        let value = match name == WORST {
+        let value = match WORST.contains(&name.as_str()) {
             true => same.fold(own, f64::max),
             false => same.fold(own, |sum, value| sum + value),
         };

@@ -2,6 +2,7 @@
 
 pub mod bandcheck;
 pub mod caster;
+pub mod circuit_breaker;
 pub mod cluster;
 pub mod dash;
 pub mod dvr;
@@ -30,6 +31,7 @@ pub mod registry;
 pub mod rtmps;
 pub mod security;
 pub mod stats;
+pub mod threads;
 pub mod token;
 pub mod transcode;
 pub mod vhost;

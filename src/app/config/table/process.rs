@@ -95,26 +95,26 @@ rows! {
         "Index of NIC whose IP is reported" ">=0 and below NIC count";
     "stats.disk"                       List      "-"        none  reload  Live "1+" built
         "Disk device names to sample" "all when unset" ["sda sdb"];
-    "threads"                          OpenBlock "-"        none  restart Live "5+" unbuilt
-        "Thread manager section";
-    "threads.interval"                 Seconds   "5"        own   restart Live "5+" unbuilt
-        "Period of self-monitor" "<=0: default";
-    "circuit_breaker"                  OpenBlock "-"        none  restart Live "4+" unbuilt
-        "CPU overload guard section";
-    "circuit_breaker.enabled"          Flag      "on"       own   restart Live "4+" unbuilt
-        "Enable overload guard";
-    "circuit_breaker.high_threshold"   Int       "90"       own   restart Live "4+" unbuilt
-        "CPU percent for high water";
-    "circuit_breaker.high_pulse"       Int       "2"        own   restart Live "4+" unbuilt
-        "Seconds high state lasts after last hit";
-    "circuit_breaker.critical_threshold" Int       "95"       own   restart Live "4+" unbuilt
-        "CPU percent for critical water";
-    "circuit_breaker.critical_pulse"   Int       "1"        own   restart Live "4+" unbuilt
-        "Seconds critical state lasts after last hit";
-    "circuit_breaker.dying_threshold"  Int       "99"       own   restart Live "4+" unbuilt
-        "CPU percent for dying water";
-    "circuit_breaker.dying_pulse"      Int       "5"        own   restart Live "4+" unbuilt
-        "Seconds in a row above threshold for dying";
+    "threads"                          OpenBlock "-"        none  reload  Live "5+" built
+        "How the server watches itself";
+    "threads.interval"                 Seconds   "5"        own   reload  Live "5+" built
+        "Time between the lines that tell how the process does" "0 or less: 5";
+    "circuit_breaker"                  OpenBlock "-"        none  reload  Live "4+" built
+        "Who is turned away while the server is overloaded" "see docs/operations.md";
+    "circuit_breaker.enabled"          Flag      "on"       own   reload  Live "4+" built
+        "Watch the load of the server's thread";
+    "circuit_breaker.high_threshold"   Int       "90"       own   reload  Live "4+" built
+        "Load above which ingesters and transcoders start later, percent of one processor";
+    "circuit_breaker.high_pulse"       Int       "2"        own   reload  Live "4+" built
+        "How long that lasts after the last second of it, seconds" "at least 1";
+    "circuit_breaker.critical_threshold" Int       "95"       own   reload  Live "4+" built
+        "Load above which new players are refused, percent of one processor";
+    "circuit_breaker.critical_pulse"   Int       "1"        own   reload  Live "4+" built
+        "How long that lasts after the last second of it, seconds" "at least 1";
+    "circuit_breaker.dying_threshold"  Int       "99"       own   reload  Live "4+" built
+        "Load above which all new clients are refused, percent of one processor";
+    "circuit_breaker.dying_pulse"      Int       "5"        own   reload  Live "4+" built
+        "How many seconds in a row it takes for that" "at least 1";
     "tencentcloud_cls"                 OpenBlock "-"        none  restart Live "5+" unbuilt
         "Tencent cloud log upload section";
     "tencentcloud_cls.enabled"         Flag      "off"      own   restart Live "5+" unbuilt

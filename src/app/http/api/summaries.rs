@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::json::Data;
 use super::{Answer, Call};
 use crate::app::cli::VERSION;
-use crate::app::stat::Statistics;
+use crate::app::server::Server;
 use crate::app::stat::host::wall_ms;
 
 /// All of it.
@@ -29,6 +29,8 @@ struct Process<'a> {
     mem_percent: f64,
     cpu_percent: f64,
     srs_uptime: u64,
+    /// Beyond SRS: how overloaded the server is.
+    water_level: &'static str,
 }
 
 #[derive(Serialize)]
@@ -68,7 +70,8 @@ struct System {
 
 impl<'a> Summaries<'a> {
     /// The newest samples.
-    pub fn of(stat: &'a Statistics) -> Self {
+    pub fn of(server: &'a Server) -> Self {
+        let stat = &server.stat;
         let host = &stat.host;
         let (rusage, memory, platform, disks) = (host.rusage(), host.memory(), host.platform(), host.disks());
         let (process_cpu, machine_cpu) = (host.process_cpu(), host.machine_cpu());
@@ -83,6 +86,7 @@ impl<'a> Summaries<'a> {
             mem_percent: rusage.ru_maxrss as f64 / memory.total.max(1) as f64,
             cpu_percent: process_cpu.percent,
             srs_uptime: wall_ms().saturating_sub(host.process.started_ms) / 1000,
+            water_level: server.overload.water().name(),
         };
         let system = System {
             cpu_percent: machine_cpu.percent,
@@ -126,6 +130,6 @@ impl<'a> Summaries<'a> {
 /// `/api/v1/summaries`.
 pub(super) fn answer(call: &Call<'_>) -> Answer {
     call.ok(Data {
-        data: Summaries::of(&call.server.stat),
+        data: Summaries::of(call.server),
     })
 }

@@ -27,6 +27,17 @@ pub fn admit(exchange: &Exchange<'_, '_>, subject: &Subject) -> Result<(), Statu
     access::admit_all(tickets::visitor(exchange, subject)).map_err(|error| refusal(&error))
 }
 
+/// Checks whether one more player may begin. Logs a refusal.
+///
+/// # Errors
+/// What to answer.
+pub fn admit_new(exchange: &Exchange<'_, '_>) -> Result<(), Status> {
+    exchange.server.overload.admit_player().map_err(|error| {
+        log::warn!("http player is refused, {}", error.summary());
+        Status::SERVICE_UNAVAILABLE
+    })
+}
+
 /// The client of a request, which wants this stream.
 pub fn subject(exchange: &Exchange<'_, '_>, vhost: &Rc<Vhost>, url: StreamUrl) -> Subject {
     Subject {
@@ -51,6 +62,7 @@ impl Admission {
     pub fn ask(exchange: &Exchange<'_, '_>, vhost: &Rc<Vhost>, url: &StreamUrl) -> Result<Self, Status> {
         let subject = subject(exchange, vhost, url.clone());
         admit(exchange, &subject)?;
+        admit_new(exchange)?;
         let entry = enter(exchange, url);
         let caller = Caller::new(exchange.server);
         if let Err(error) = caller.ask(Event::Play, &subject) {

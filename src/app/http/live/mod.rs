@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use self::admission::Admission;
-pub use self::admission::{admit, subject};
+pub use self::admission::{admit, admit_new, subject};
 use self::feed::Feed;
 use self::player::Player;
 use super::exchange::Exchange;

@@ -32,6 +32,8 @@ wire_names! {
         PlayReset = "NetStream.Play.Reset",
         /// Media follows.
         PlayStart = "NetStream.Play.Start",
+        /// The stream cannot be played.
+        PlayFailed = "NetStream.Play.Failed",
         /// No such stream.
         PlayStreamNotFound = "NetStream.Play.StreamNotFound",
         /// The publisher has left.
