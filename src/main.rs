@@ -66,7 +66,7 @@ fn act(arguments: Arguments) -> Result<u8> {
         Action::Help => print!("{}", cli::help()),
         Action::Version => println!("{}", cli::VERSION),
         Action::Signature => println!("{}", cli::SIGNATURE),
-        Action::Test => return Ok(test(&arguments)),
+        Action::Test { shows } => return Ok(test(&arguments, shows)),
         Action::Steer(signal) => {
             let process = steer::send(&origin(&arguments), signal)?;
             println!("{signal} is sent to process {process}");
@@ -76,11 +76,14 @@ fn act(arguments: Arguments) -> Result<u8> {
     Ok(0)
 }
 
-/// `-t`: the last line tells the result.
-fn test(arguments: &Arguments) -> u8 {
+/// `-t`: the last line of the log tells the result. With `-v` a good configuration follows.
+fn test(arguments: &Arguments, shows: bool) -> u8 {
     let report = origin(arguments).test();
     for (level, line) in &report.lines {
         log::log!(*level, "{line}");
+    }
+    if let Some(effective) = report.effective.filter(|_| shows) {
+        print!("# The effective configuration\n{effective}");
     }
     report.status
 }
