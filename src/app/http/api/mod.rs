@@ -3,6 +3,8 @@
 pub mod auth;
 mod clients;
 mod clusters;
+mod configs;
+mod coroutines;
 mod dvr;
 mod index;
 pub mod json;
@@ -24,6 +26,7 @@ use crate::app::config::section::http_api::HttpApi;
 use crate::app::exporter;
 use crate::app::server::Server;
 use crate::app::workers::whole::{self, Merge};
+use crate::core::id::ContextId;
 use crate::core::limits::{API_PAGE_ITEMS, API_PAGE_ITEMS_MIN};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::error_code::ErrorCode;
@@ -53,6 +56,8 @@ const ENDPOINTS: &[(&str, Endpoint)] = &[
     ("/api/v1/streams/", streams::answer),
     ("/api/v1/clients/", clients::answer),
     ("/api/v1/raw", raw::answer),
+    ("/api/v1/configs", configs::answer),
+    ("/api/v1/coroutines", coroutines::answer),
     ("/api/v1/clusters", clusters::answer),
     ("/api/v1/tests/requests", trial::requests),
     ("/api/v1/tests/errors", trial::errors),
@@ -225,6 +230,7 @@ fn merged_as(known: &str, id: &str) -> Merge {
         "/api/v1/streams/" if id.ends_with("/dvr") => Merge::First,
         "/api/v1/vhosts/" | "/api/v1/streams/" | "/api/v1/summaries" | exporter::PATH => Merge::Sum,
         "/api/v1/clients/" if id.is_empty() => Merge::Sum,
+        "/api/v1/coroutines" => Merge::Sum,
         "/api/v1/clients/" => Merge::First,
         _ => Merge::Own,
     }
@@ -240,7 +246,11 @@ fn whole(call: &Call<'_>, known: &str, own: Answer) -> Answer {
     };
     let (start, count) = call.asked_page();
     let mut answers = vec![own];
-    let target = format!("{}?start=0&count={}", call.request.path, start.saturating_add(count));
+    let mut target = format!("{}?start=0&count={}", call.request.path, start.saturating_add(count));
+    // What an id is made of needs no escapes.
+    if let Some(id) = ContextId::parse(&call.query("cid")) {
+        target += &format!("&cid={id}");
+    }
     answers.extend(whole::ask_others(&call.server.workers, call.method.name(), &target));
     if is_page {
         return Answer::Metrics(whole::merge_metrics(&answers));
@@ -278,6 +288,8 @@ enum Answer {
     Json(Vec<u8>),
     /// A page of metrics.
     Metrics(Vec<u8>),
+    /// Plain text.
+    Text(Vec<u8>),
     /// A status with its phrase as the body.
     Status(Status),
     /// Another path, for good.
@@ -341,7 +353,7 @@ fn reply(exchange: &mut Exchange<'_, '_>, answer: Answer, function: Option<Strin
             let head = ResponseHead::new(Status::OK).with("Content-Type", "text/javascript");
             exchange.reply(head, &[function.as_bytes(), b"(", &body, b")"].concat())
         }
-        (Answer::Metrics(body), _) => {
+        (Answer::Metrics(body) | Answer::Text(body), _) => {
             let head = ResponseHead::new(Status::OK).with("Content-Type", "text/plain; charset=utf-8");
             exchange.reply(head, &body)
         }
