@@ -1,15 +1,19 @@
-//! Looking into a running server: its configuration, its coroutines.
+//! Looking into a running server: its configuration, its coroutines, the lines of one client; and what a crash leaves.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
+use crate::support::amf::Amf;
 use crate::support::clients::Ffmpeg;
 use crate::support::media::Sample;
 use crate::support::port::Port;
 use crate::support::program::{Program, run};
-use crate::support::server::{Server, Setup};
+use crate::support::rtmp::Rtmp;
+use crate::support::server::{PROGRAM, Server, Setup};
 use crate::support::wait::wait_for;
 
 const RAW: &str = "raw_api { enabled on; allow_reload on; }";
@@ -185,4 +189,114 @@ fn without_the_raw_api_nobody_looks_inside() {
     for path in ["/api/v1/configs", "/api/v1/coroutines"] {
         assert_eq!(site.get(path)["code"], 1061, "{path}");
     }
+}
+
+#[test]
+fn one_client_of_two_is_traced() {
+    let site = Site::start(RAW, Setup::default());
+    let connect = || {
+        let client = Rtmp::connect(site.server.port(), "live").expect("connect");
+        client.play("livestream").expect("play")
+    };
+    let mut traced = connect();
+    let id = site.clients("rtmp-play", 1).remove(0);
+    let mut other = connect();
+    let both = site.clients("rtmp-play", 2);
+    let other_id = both.into_iter().find(|client| *client != id).expect("the other");
+    let order = |id: &str, on: &str| site.get(&format!("/api/v1/raw?rpc=trace&cid={id}&on={on}"));
+    assert_eq!(order("nobody00", "1")["code"], 2049);
+    assert_eq!(order(&id, "maybe")["code"], 1063);
+    assert_eq!(order(&id, "1")["traced"], serde_json::json!([id]));
+    let pause = |client: &mut Rtmp, pauses: bool| {
+        let arguments = [Amf::Null, Amf::Boolean(pauses), Amf::Number(0.0)];
+        client.command("pause", 0.0, 1, &arguments).expect("pause");
+        let code = if pauses {
+            "NetStream.Pause.Notify"
+        } else {
+            "NetStream.Unpause.Notify"
+        };
+        client.status(code).expect("the answer to a pause");
+    };
+    // The answer to the other comes after its lines would have been written.
+    pause(&mut traced, true);
+    pause(&mut other, true);
+    let context = format!("[{id}]");
+    site.server.wait_for_line(&["[DEBUG]", &context, "<- pause #0"]);
+    site.server.wait_for_line(&["[DEBUG]", &context, "the player pauses"]);
+    site.server
+        .wait_for_line(&["[TRACE]", &context, "-> UserControl(StreamEof"]);
+    let detailed = |log: &str| -> Vec<String> {
+        let lines = log
+            .lines()
+            .filter(|line| line.contains("[DEBUG]") || line.contains("[TRACE]"));
+        lines.map(str::to_owned).collect()
+    };
+    let lines = detailed(&site.server.log());
+    assert!(
+        lines.iter().all(|line| line.contains(&context)),
+        "{other_id} too: {lines:#?}"
+    );
+    assert_eq!(order(&id, "0")["traced"], serde_json::json!([]));
+    // What the request itself had written is in the log by the time of the next one's answer.
+    let before = detailed(&site.server.log()).len();
+    pause(&mut traced, false);
+    pause(&mut other, false);
+    let _ = site.get("/api/v1/raw?rpc=trace");
+    assert_eq!(detailed(&site.server.log()).len(), before);
+    order(&id, "1");
+    drop(traced);
+    wait_for("the trace to end with its client", 10, || {
+        (site.get("/api/v1/raw?rpc=trace")["traced"] == serde_json::json!([])).then_some(())
+    });
+}
+
+#[test]
+fn a_crash_leaves_its_traces_in_the_log() {
+    let setup = Setup::default()
+        .allow_error("fatal signal")
+        .allow_error("[0] #")
+        .allow_error("addr2line");
+    let server = setup.start();
+    let pid = server.pid();
+    let folder = server.folder().to_owned();
+    let file = folder.join("crash.log");
+    // In a file, as a server in service has it.
+    let text = fs::read_to_string(folder.join("srs.conf")).expect("read the configuration");
+    let text = text.replace("srs_log_tank console;", "srs_log_tank file;\nsrs_log_file ./crash.log;");
+    fs::write(folder.join("srs.conf"), text).expect("write the configuration");
+    server.signal(Signal::SIGHUP);
+    wait_for("the log to be moved", 10, || {
+        fs::read_to_string(&file)
+            .ok()
+            .filter(|log| log.contains("reload success"))
+    });
+    server.signal(Signal::SIGSEGV);
+    let log = wait_for("the report of the crash", 10, || {
+        fs::read_to_string(&file)
+            .ok()
+            .filter(|log| log.contains("addr2line -fCpe"))
+    });
+    let line = log
+        .lines()
+        .find(|line| line.contains("fatal signal"))
+        .expect("the report");
+    let sender = std::process::id();
+    assert!(
+        line.contains(&format!("][ERROR][{pid}]["))
+            && line.contains(&format!(
+                "fatal signal SIGSEGV (11) sent by process {sender}, pid {pid}, context "
+            )),
+        "{line}"
+    );
+    let program = fs::canonicalize(PROGRAM).expect("the program");
+    let frames = log.lines().filter(|line| line.contains("[0] #"));
+    assert!(
+        frames
+            .clone()
+            .any(|line| line.contains(&format!(" {} 0x", program.display()))),
+        "{:?}",
+        frames.collect::<Vec<_>>()
+    );
+    let ended = server.end_by(Signal::SIGSEGV);
+    assert_eq!(ended.signal(), Some(Signal::SIGSEGV as i32));
 }

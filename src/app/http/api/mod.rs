@@ -26,7 +26,6 @@ use crate::app::config::section::http_api::HttpApi;
 use crate::app::exporter;
 use crate::app::server::Server;
 use crate::app::workers::whole::{self, Merge};
-use crate::core::id::ContextId;
 use crate::core::limits::{API_PAGE_ITEMS, API_PAGE_ITEMS_MIN};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::error_code::ErrorCode;
@@ -225,8 +224,10 @@ impl Call<'_> {
 }
 
 /// How the answers of several workers become one.
-fn merged_as(known: &str, id: &str) -> Merge {
+fn merged_as(known: &str, id: &str, order: &str) -> Merge {
     match known {
+        // One of them has the client.
+        "/api/v1/raw" if order == raw::TRACE => Merge::Sum,
         "/api/v1/streams/" if id.ends_with("/dvr") => Merge::First,
         "/api/v1/vhosts/" | "/api/v1/streams/" | "/api/v1/summaries" | exporter::PATH => Merge::Sum,
         "/api/v1/clients/" if id.is_empty() => Merge::Sum,
@@ -238,7 +239,7 @@ fn merged_as(known: &str, id: &str) -> Merge {
 
 /// The answer of the whole server, of which `own` is this worker's part. Yields.
 fn whole(call: &Call<'_>, known: &str, own: Answer) -> Answer {
-    let how = merged_as(known, call.id);
+    let how = merged_as(known, call.id, &call.query("rpc"));
     let (is_page, own) = match own {
         Answer::Json(bytes) if how != Merge::Own => (false, bytes),
         Answer::Metrics(bytes) => (true, bytes),
@@ -247,9 +248,12 @@ fn whole(call: &Call<'_>, known: &str, own: Answer) -> Answer {
     let (start, count) = call.asked_page();
     let mut answers = vec![own];
     let mut target = format!("{}?start=0&count={}", call.request.path, start.saturating_add(count));
-    // What an id is made of needs no escapes.
-    if let Some(id) = ContextId::parse(&call.query("cid")) {
-        target += &format!("&cid={id}");
+    for name in ["rpc", "cid", "on"] {
+        let value = call.query(name);
+        // Others mean nothing to those who get them, and what these are made of needs no escapes.
+        if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            target += &format!("&{name}={value}");
+        }
     }
     answers.extend(whole::ask_others(&call.server.workers, call.method.name(), &target));
     if is_page {
@@ -264,7 +268,7 @@ fn whole(call: &Call<'_>, known: &str, own: Answer) -> Answer {
         .flat_map(|members| members.values_mut());
     for list in lists
         .filter_map(serde_json::Value::as_array_mut)
-        .filter(|_| known != "/api/v1/vhosts/")
+        .filter(|_| !matches!(known, "/api/v1/vhosts/" | "/api/v1/raw"))
     {
         list.sort_by(|one, other| one["id"].as_str().cmp(&other["id"].as_str()));
         list.truncate(start.saturating_add(count));

@@ -370,7 +370,7 @@ fn a_password_guards_every_path_of_the_api() {
 fn orders_need_permission() {
     with_api("raw-off", "", |site| {
         site.assert_like("/api/v1/raw?rpc=raw", RAW);
-        for order in ["reload", "upgrade", "reload-fetch", "query", "", "x"] {
+        for order in ["reload", "upgrade", "reload-fetch", "trace", "query", "", "x"] {
             assert_eq!(site.code(&format!("/api/v1/raw?rpc={order}")), 1061, "{order}");
         }
     });
@@ -389,6 +389,9 @@ fn orders_need_permission() {
                 assert_eq!(site.code(&format!("/api/v1/raw{target}")), 1060, "{target}");
             }
             site.assert_like("/api/v1/raw?rpc=reload-fetch", RELOAD);
+            assert_eq!(site.code("/api/v1/raw?rpc=trace"), 0);
+            assert_eq!(site.code("/api/v1/raw?rpc=trace&cid=nobody00&on=1"), 2049);
+            assert_eq!(site.code("/api/v1/raw?rpc=trace&cid=x"), 1063);
         },
     );
 }
