@@ -160,6 +160,9 @@ fn run(arguments: &Arguments) -> Result<u8> {
     let context = ContextId::current();
     let ended = runtime::run(move || {
         context.enter();
+        if let Err(error) = tank::report_crashes() {
+            log::warn!("fatal signals will not be reported: {error}");
+        }
         start.watch_configuration();
         match start.workers > 1 && start.identity.seat.is_none() {
             true => start.lead(),

@@ -333,6 +333,22 @@ pub fn tick() {
     }
 }
 
+/// Shows the running coroutine's name; false outside one. It may be called wherever the thread was interrupted.
+pub fn with_current_name(show: impl FnOnce(&str)) -> bool {
+    // Elsewhere the first use of the thread local would allocate.
+    if !reactor::is_worker() {
+        return false;
+    }
+    let shown = CURRENT.try_with(|current| match current.try_borrow().as_deref() {
+        Ok(Some(task)) => {
+            show(&task.name);
+            true
+        }
+        _ => false,
+    });
+    shown.unwrap_or(false)
+}
+
 /// Whether somebody asked the running coroutine to end.
 pub fn is_interrupted() -> bool {
     CURRENT.with_borrow(|current| current.as_ref().is_some_and(|task| task.interrupted.get()))

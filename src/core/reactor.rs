@@ -407,6 +407,11 @@ fn thread_id() -> usize {
     unsafe { libc::pthread_self() as usize }
 }
 
+/// Whether the calling thread is the worker.
+pub(super) fn is_worker() -> bool {
+    WORKER.get() == Some(&thread_id())
+}
+
 /// # Panics
 /// On any thread but the worker.
 #[inline]
