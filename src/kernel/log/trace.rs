@@ -3,8 +3,7 @@
 //! While there is none, the `log` crate's own level turns unwanted lines away before they come here. While there is one,
 //! lines of all levels come, and those of others end in [`passes`].
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use log::{Level, LevelFilter};
 
@@ -14,9 +13,30 @@ use crate::core::id::ContextId;
 pub const TRACED_MAX: usize = 16;
 
 static LEVEL: AtomicUsize = AtomicUsize::new(LevelFilter::Info as usize);
-/// How many are traced: so that nobody asks for the lock while there is none.
+/// How many are traced.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
-static TRACED: Mutex<Vec<ContextId>> = Mutex::new(Vec::new());
+static SLOTS: [Slot; TRACED_MAX] = [const { Slot::free() }; TRACED_MAX];
+
+/// Room for an id, in halves: not every machine has atomics of its size. Only the worker changes it; a thread that logs
+/// meanwhile may miss a line.
+struct Slot([AtomicU32; 2]);
+
+impl Slot {
+    /// No id has zeroes: those are text.
+    const fn free() -> Self {
+        Slot([AtomicU32::new(0), AtomicU32::new(0)])
+    }
+
+    fn get(&self) -> [u32; 2] {
+        self.0.each_ref().map(|half| half.load(Ordering::Relaxed))
+    }
+
+    fn set(&self, halves: [u32; 2]) {
+        for (slot, half) in self.0.iter().zip(halves) {
+            slot.store(half, Ordering::Relaxed);
+        }
+    }
+}
 
 /// The level for everybody else.
 pub(super) fn set_level(level: LevelFilter) {
@@ -27,20 +47,18 @@ pub(super) fn set_level(level: LevelFilter) {
 /// Whether a line of the running coroutine is to be logged.
 pub(super) fn passes(level: Level) -> bool {
     level as usize <= LEVEL.load(Ordering::Relaxed)
-        || (COUNT.load(Ordering::Relaxed) > 0 && ids().contains(&ContextId::current()))
+        || (COUNT.load(Ordering::Relaxed) > 0 && slot_of(ContextId::current().to_halves()).is_some())
 }
 
 /// Logs all lines of a context id from now on; false when [`TRACED_MAX`] others are traced.
 pub fn trace(id: ContextId) -> bool {
-    let mut ids = ids();
-    if !ids.contains(&id) {
-        if ids.len() >= TRACED_MAX {
-            return false;
-        }
-        ids.push(id);
-        COUNT.store(ids.len(), Ordering::Relaxed);
-        apply();
+    if slot_of(id.to_halves()).is_some() {
+        return true;
     }
+    let Some(slot) = slot_of([0; 2]) else { return false };
+    slot.set(id.to_halves());
+    COUNT.fetch_add(1, Ordering::Relaxed);
+    apply();
     true
 }
 
@@ -49,20 +67,21 @@ pub fn untrace(id: ContextId) {
     if COUNT.load(Ordering::Relaxed) == 0 {
         return;
     }
-    let mut ids = ids();
-    ids.retain(|traced| *traced != id);
-    COUNT.store(ids.len(), Ordering::Relaxed);
-    apply();
+    if let Some(slot) = slot_of(id.to_halves()) {
+        slot.set([0; 2]);
+        COUNT.fetch_sub(1, Ordering::Relaxed);
+        apply();
+    }
 }
 
 /// Whose lines are all logged.
 pub fn traced() -> Vec<ContextId> {
-    ids().clone()
+    let taken = SLOTS.iter().map(Slot::get).filter(|halves| *halves != [0; 2]);
+    taken.map(ContextId::from_halves).collect()
 }
 
-/// A panic leaves nothing half done here.
-fn ids() -> MutexGuard<'static, Vec<ContextId>> {
-    TRACED.lock().unwrap_or_else(PoisonError::into_inner)
+fn slot_of(halves: [u32; 2]) -> Option<&'static Slot> {
+    SLOTS.iter().find(|slot| slot.get() == halves)
 }
 
 fn apply() {
