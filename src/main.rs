@@ -118,17 +118,7 @@ fn run(arguments: &Arguments) -> Result<u8> {
         false => None,
     };
     let pid_path = std::path::absolute(&process.pid).unwrap_or_else(|_| process.pid.clone());
-    let identity = match origins.seat {
-        None => Identity::establish(process),
-        Some(seat) => Identity::of_worker(seat),
-    };
-    log::info!(
-        "server cid={}, pid={}, server_id={}, service_id={}",
-        ContextId::current(),
-        std::process::id(),
-        identity.server,
-        identity.service
-    );
+    let identity = identify(process, origins.seat);
     tank::start_background();
     // The parent of a server that ends with it would lose sight of the next one.
     let bound_by = process
@@ -160,17 +150,26 @@ fn run(arguments: &Arguments) -> Result<u8> {
     let context = ContextId::current();
     let ended = runtime::run(move || {
         context.enter();
-        if let Err(error) = tank::report_crashes() {
-            log::warn!("fatal signals will not be reported: {error}");
-        }
-        start.watch_configuration();
-        match start.workers > 1 && start.identity.seat.is_none() {
-            true => start.lead(),
-            false => start.serve(),
-        }
+        start.act()
     });
     ended.io_wrap(ErrorCode::StInitialize, || "run the coroutines".into())??;
     Ok(0)
+}
+
+/// Who this server is, which it tells.
+fn identify(process: &Process, seat: Option<Seat>) -> Identity {
+    let identity = match seat {
+        None => Identity::establish(process),
+        Some(seat) => Identity::of_worker(seat),
+    };
+    log::info!(
+        "server cid={}, pid={}, server_id={}, service_id={}",
+        ContextId::current(),
+        std::process::id(),
+        identity.server,
+        identity.service
+    );
+    identity
 }
 
 /// Who started this process, and as what.
@@ -342,6 +341,18 @@ struct Start {
 }
 
 impl Start {
+    /// What the first coroutine does.
+    fn act(self) -> Result<()> {
+        if let Err(error) = tank::report_crashes() {
+            log::warn!("fatal signals will not be reported: {error}");
+        }
+        self.watch_configuration();
+        match self.workers > 1 && self.identity.seat.is_none() {
+            true => self.lead(),
+            false => self.serve(),
+        }
+    }
+
     /// Has this process get SIGHUP when the configuration changes, if it is the one that the user sees.
     fn watch_configuration(&self) {
         if !self.auto_reload || self.identity.seat.is_some() {

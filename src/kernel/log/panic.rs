@@ -40,13 +40,6 @@ fn tell(place: &str, backtrace: &Backtrace) {
 
 /// The calls that led to a panic, each on a line of its own with a line feed before it, without those of the panic itself.
 fn calls(backtrace: &str) -> String {
-    const MACHINERY: [&str; 5] = [
-        "core::panicking::",
-        "rust_begin_unwind",
-        "std::panicking::",
-        "std::backtrace::",
-        "rust_panic_with_hook",
-    ];
     let mut frames: Vec<String> = Vec::new();
     for line in backtrace.lines() {
         let is_frame = line
@@ -58,12 +51,11 @@ fn calls(backtrace: &str) -> String {
             _ => frames.push(line.trim().to_owned()),
         }
     }
-    let is_machinery = |frame: &String| MACHINERY.iter().any(|name| frame.contains(name));
-    let first = frames
-        .iter()
-        .take(20)
-        .rposition(is_machinery)
-        .map_or(0, |last| last + 1);
+    // The panic begins here for who looks for its cause; a backtrace of no panic begins with its own capture.
+    let is_entry = |frame: &String| frame.contains("rust_begin_unwind") || frame.contains("begin_panic::<");
+    let entry = frames.iter().take(20).position(is_entry).map_or(0, |entry| entry + 1);
+    let is_machinery = |frame: &&String| frame.contains("core::panicking::") || frame.contains("std::backtrace");
+    let first = entry + frames[entry..].iter().take_while(is_machinery).count();
     let mut text = String::new();
     for frame in &frames[first..] {
         if text.len() + frame.len() > BACKTRACE_BYTES {
