@@ -66,7 +66,7 @@ fn act(arguments: Arguments) -> Result<u8> {
         Action::Help => print!("{}", cli::help()),
         Action::Version => println!("{}", cli::VERSION),
         Action::Signature => println!("{}", cli::SIGNATURE),
-        Action::Test => return Ok(test(&arguments)),
+        Action::Test { shows } => return Ok(test(&arguments, shows)),
         Action::Steer(signal) => {
             let process = steer::send(&origin(&arguments), signal)?;
             println!("{signal} is sent to process {process}");
@@ -76,11 +76,14 @@ fn act(arguments: Arguments) -> Result<u8> {
     Ok(0)
 }
 
-/// `-t`: the last line tells the result.
-fn test(arguments: &Arguments) -> u8 {
+/// `-t`: the last line of the log tells the result. With `-v` a good configuration follows.
+fn test(arguments: &Arguments, shows: bool) -> u8 {
     let report = origin(arguments).test();
     for (level, line) in &report.lines {
         log::log!(*level, "{line}");
+    }
+    if let Some(effective) = report.effective.filter(|_| shows) {
+        print!("# The effective configuration\n{effective}");
     }
     report.status
 }
@@ -115,17 +118,7 @@ fn run(arguments: &Arguments) -> Result<u8> {
         false => None,
     };
     let pid_path = std::path::absolute(&process.pid).unwrap_or_else(|_| process.pid.clone());
-    let identity = match origins.seat {
-        None => Identity::establish(process),
-        Some(seat) => Identity::of_worker(seat),
-    };
-    log::info!(
-        "server cid={}, pid={}, server_id={}, service_id={}",
-        ContextId::current(),
-        std::process::id(),
-        identity.server,
-        identity.service
-    );
+    let identity = identify(process, origins.seat);
     tank::start_background();
     // The parent of a server that ends with it would lose sight of the next one.
     let bound_by = process
@@ -157,14 +150,26 @@ fn run(arguments: &Arguments) -> Result<u8> {
     let context = ContextId::current();
     let ended = runtime::run(move || {
         context.enter();
-        start.watch_configuration();
-        match start.workers > 1 && start.identity.seat.is_none() {
-            true => start.lead(),
-            false => start.serve(),
-        }
+        start.act()
     });
     ended.io_wrap(ErrorCode::StInitialize, || "run the coroutines".into())??;
     Ok(0)
+}
+
+/// Who this server is, which it tells.
+fn identify(process: &Process, seat: Option<Seat>) -> Identity {
+    let identity = match seat {
+        None => Identity::establish(process),
+        Some(seat) => Identity::of_worker(seat),
+    };
+    log::info!(
+        "server cid={}, pid={}, server_id={}, service_id={}",
+        ContextId::current(),
+        std::process::id(),
+        identity.server,
+        identity.service
+    );
+    identity
 }
 
 /// Who started this process, and as what.
@@ -336,6 +341,18 @@ struct Start {
 }
 
 impl Start {
+    /// What the first coroutine does.
+    fn act(self) -> Result<()> {
+        if let Err(error) = tank::report_crashes() {
+            log::warn!("fatal signals will not be reported: {error}");
+        }
+        self.watch_configuration();
+        match self.workers > 1 && self.identity.seat.is_none() {
+            true => self.lead(),
+            false => self.serve(),
+        }
+    }
+
     /// Has this process get SIGHUP when the configuration changes, if it is the one that the user sees.
     fn watch_configuration(&self) {
         if !self.auto_reload || self.identity.seat.is_some() {

@@ -6,6 +6,7 @@ use std::{fs, io};
 
 use srs_may::app::config::diagnostic::{Fault, Warning};
 use srs_may::app::config::directive::{self, Reload, Status, Variables};
+use srs_may::app::config::effective::Value;
 use srs_may::app::config::load::load;
 use srs_may::app::config::place::Place;
 use srs_may::app::config::{Host, LoadOptions, Loaded, report};
@@ -429,4 +430,77 @@ fn mutate(text: &mut Vec<u8>, random: &mut fastrand::Rng) {
         3 if at < text.len() => text[at] = random.u8(..),
         _ => text.truncate(text.len() - random.usize(..=text.len().min(8))),
     }
+}
+
+/// What `-t -v` prints is a configuration that says the same, without a warning that the first one did not give.
+#[test]
+fn the_effective_configuration_is_one_that_says_the_same() {
+    let host = Host {
+        open_files: 20_000,
+        ..HOST
+    };
+    let reference = String::from_utf8(read_sample(Path::new("full.conf")).unwrap()).unwrap();
+    let reference = reference.replace("\nis_full                         on;\n", "\n");
+    let mut tested = 0;
+    for name in samples() {
+        let read = |path: &Path| match path == Path::new("conf/full.conf") {
+            true => Ok(reference.clone().into_bytes()),
+            false => read_sample(path),
+        };
+        let options = LoadOptions {
+            read_file: &read,
+            ..sample_options(&name, host)
+        };
+        let Ok(first) = load(&options) else { continue };
+        let first_report = report::test(&options);
+        let effective = first_report.effective.expect("what is loaded is shown");
+        let text = effective.to_string();
+        // What is hidden cannot be taken over; keys of tokens have to be long.
+        let (is_whole, text) = (!text.contains("***"), text.replace("***", "hidden-hidden-hidden"));
+        let read_again = |path: &Path| match path == Path::new("again.conf") {
+            true => Ok(text.clone().into_bytes()),
+            false => read_sample(path),
+        };
+        let options = LoadOptions {
+            path: Some("again.conf".into()),
+            read_file: &read_again,
+            ..options
+        };
+        let again = load(&options).unwrap_or_else(|fault| panic!("{name}: {fault}\n{text}"));
+        let messages = |loaded: &Loaded| -> Vec<String> {
+            let mut messages: Vec<_> = loaded
+                .warnings
+                .iter()
+                .map(|warning| warning.message().to_owned())
+                .collect();
+            messages.sort();
+            messages.dedup();
+            messages
+        };
+        if is_whole {
+            assert_eq!(messages(&again), messages(&first), "{name}\n{text}");
+            let typed = |loaded: &Loaded| {
+                let text = format!("{:#?}", loaded.config);
+                text.split("by_name").next().unwrap_or_default().to_owned()
+            };
+            assert_eq!(typed(&again), typed(&first), "{name}\n{text}");
+        }
+        let second = report::test(&options).effective.expect("what is loaded is shown");
+        let plain = |(place, value): &(String, &Value)| {
+            let words: Vec<String> = value
+                .words
+                .iter()
+                .map(|word| word.replace("hidden-hidden-hidden", "***"))
+                .collect();
+            (place.clone(), value.path(), words)
+        };
+        let (before, after) = (effective.values(), second.values());
+        assert_eq!(
+            before.iter().map(plain).collect::<Vec<_>>(),
+            after.iter().map(plain).collect::<Vec<_>>(),
+            "{name}"
+        );
+        tested += 1;
+    }
+    assert!(tested >= samples().len() - 3, "only {tested} samples");
 }

@@ -21,7 +21,10 @@ pub enum Action {
     /// Print the signature.
     Signature,
     /// Test the configuration.
-    Test,
+    Test {
+        /// Whether to show what it amounts to, `-v`.
+        shows: bool,
+    },
     /// Steer the server that runs: the signal to send.
     Steer(Signal),
     /// Serve.
@@ -77,9 +80,15 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Arguments> {
     let action = match seen {
         _ if !any => Action::Help,
         Seen { help: true, .. } => Action::Help,
+        // SRS prints its version here; what is tested is not asked for its version.
+        Seen {
+            test: true,
+            version: true,
+            ..
+        } => Action::Test { shows: true },
         Seen { version: true, .. } => Action::Version,
         Seen { signature: true, .. } => Action::Signature,
-        Seen { test: true, .. } => Action::Test,
+        Seen { test: true, .. } => Action::Test { shows: false },
         Seen {
             steer: Some(signal), ..
         } => Action::Steer(signal),
@@ -160,12 +169,13 @@ pub fn help() -> String {
     };
     format!(
         "{SIGNATURE}, a live media server; this is srs-may {}, MIT licence.\n\
-         Usage: {program} <-h?vVgGe>|<[-t|-s WORD] -c FILE>\n\
+         Usage: {program} <-h?vVgGe>|<[-t [-v]|-s WORD] -c FILE>\n\
          Options:\n\
          \x20 -?, -h, --help      Show this help and exit\n\
          \x20 -v, -V, --version   Show the version and exit\n\
          \x20 -g, -G              Show the server's signature and exit\n\
          \x20 -t                  Test the configuration file and exit\n\
+         \x20 -t -v               The same, and show every directive with its value and who gave it\n\
          \x20 -s WORD             Steer the server that runs with the file: {words}\n\
          \x20 -e                  Take the configuration from the environment only\n\
          \x20 -c FILE             The configuration file\n\
@@ -173,6 +183,7 @@ pub fn help() -> String {
          For example:\n\
          \x20 {program} -v\n\
          \x20 {program} -t -c conf/srs.conf\n\
+         \x20 {program} -t -v -c conf/srs.conf\n\
          \x20 {program} -c conf/srs.conf\n\
          \x20 {program} -s reload -c conf/srs.conf\n\
          \x20 env SRS_LISTEN=1935 {program} -e\n",
@@ -202,7 +213,11 @@ mod tests {
             ("--version", Action::Version),
             ("-g", Action::Signature),
             ("-G -t -c a", Action::Signature),
-            ("-t -c a", Action::Test),
+            ("-t -c a", Action::Test { shows: false }),
+            ("-t -v -c a", Action::Test { shows: true }),
+            ("-vtc a", Action::Test { shows: true }),
+            ("-h -tv -c a", Action::Test { shows: true }),
+            ("-tv word", Action::Help),
             ("-s reload -c a", Action::Steer(Signal::SIGHUP)),
             ("-c a -squit", Action::Steer(Signal::SIGQUIT)),
             ("-c a", Action::Run),
@@ -218,7 +233,7 @@ mod tests {
         for line in ["-c conf/a.conf", "-cconf/a.conf", "-tc conf/a.conf", "-tcconf/a.conf"] {
             assert_eq!(parsed(line).config.as_deref(), Some("conf/a.conf"), "{line:?}");
         }
-        assert!(parsed("-tc a").action == Action::Test);
+        assert!(parsed("-tc a").action == Action::Test { shows: false });
         assert!(parsed("-e").env_only);
     }
 

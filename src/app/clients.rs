@@ -10,6 +10,7 @@ use crate::core::clock::Moment;
 use crate::core::coroutine::Waker;
 use crate::core::id::ContextId;
 use crate::core::sync::{Member, WaitGroup};
+use crate::kernel::log::trace;
 
 /// One connected client.
 pub struct Client {
@@ -110,5 +111,6 @@ pub struct Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         self.table.clients.borrow_mut().remove(&self.client.id);
+        trace::untrace(self.client.id);
     }
 }

@@ -6,6 +6,8 @@
 //! every spawn and after every wait; a wrong thread is a panic before any application code runs. So values that are not
 //! `Send` never change threads, and the private `AssertSend` states no more than that.
 
+mod list;
+
 use std::any::Any;
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell, RefCell};
@@ -19,6 +21,8 @@ use super::clock::Moment;
 use super::id::ContextId;
 use super::reactor;
 use super::sync::Condition;
+pub use list::{Doing, Snapshot, Wait, list, live_count};
+pub(super) use list::{REACTOR, begin_turn};
 
 /// Stack of an ordinary coroutine, bytes. Only pages that are touched cost memory (about 8 KB for a player).
 pub const STACK_BYTES: usize = 128 << 10;
@@ -26,11 +30,10 @@ pub const STACK_BYTES: usize = 128 << 10;
 pub const LARGE_STACK_BYTES: usize = 512 << 10;
 
 /// How many operations in a row may succeed without waiting before a coroutine lets others run.
-const STREAK_MAX: u32 = 64;
+const STREAK_MAX: u8 = 64;
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Task>>> = const { RefCell::new(None) };
-    static LIVE: Cell<usize> = const { Cell::new(0) };
 }
 
 /// What the runtime knows of one coroutine.
@@ -39,7 +42,16 @@ pub(super) struct Task {
     handle: OnceCell<may::coroutine::Coroutine>,
     parked: Cell<bool>,
     interrupted: Cell<bool>,
-    streak: Cell<u32>,
+    streak: Cell<u8>,
+    /// What it waits for while parked.
+    wait: Cell<Wait>,
+    /// Its place in the list of all.
+    index: Cell<u32>,
+    /// When it was parked, as [`list`] counts.
+    since: Cell<u32>,
+    stack_bytes: u32,
+    /// Its context id while it does not run.
+    context: Cell<ContextId>,
     /// When the present wait ends at the latest.
     pub(super) deadline: Cell<Moment>,
     /// The entry of the timer heap that stands for this coroutine; never later than `deadline` while waiting.
@@ -186,6 +198,11 @@ where
         parked: Cell::new(false),
         interrupted: Cell::new(false),
         streak: Cell::new(0),
+        wait: Cell::new(Wait::Turn),
+        index: Cell::new(0),
+        since: Cell::new(list::turn()),
+        stack_bytes: u32::try_from(stack_bytes).unwrap_or(u32::MAX),
+        context: Cell::new(ContextId::current()),
         deadline: Cell::new(Moment::NEVER),
         armed: Cell::new(Moment::NEVER),
     });
@@ -194,17 +211,17 @@ where
         done: Cell::new(false),
         ended: Condition::new(),
     });
-    let start = AssertSend((task.clone(), outcome.clone(), ContextId::current(), body));
+    let start = AssertSend((task.clone(), outcome.clone(), body));
     let closure = move || {
         reactor::assert_thread();
-        let (task, outcome, context, body) = start.into_inner();
-        run_body(task, outcome, context, body);
+        let (task, outcome, body) = start.into_inner();
+        run_body(task, outcome, body);
     };
     let builder = may::coroutine::Builder::new().stack_size(stack_words(stack_bytes));
     // SAFETY: may asks its callers not to block the thread, not to touch thread locals across a switch and not to
     // overrun the stack. Waits go through `park`, thread locals belong to the one worker, stacks are sized by trial.
     unsafe { builder.spawn(closure) }?;
-    LIVE.set(LIVE.get() + 1);
+    list::add(&task);
     Ok(JoinHandle { task, outcome })
 }
 
@@ -213,11 +230,11 @@ pub(super) fn stack_words(bytes: usize) -> usize {
     bytes / size_of::<usize>()
 }
 
-fn run_body<T, F: FnOnce() -> T>(task: Rc<Task>, outcome: Rc<Outcome<T>>, context: ContextId, body: F) {
+fn run_body<T, F: FnOnce() -> T>(task: Rc<Task>, outcome: Rc<Outcome<T>>, body: F) {
     // The handle is set here and not by the spawner: only inside may tells it.
     let _ = task.handle.set(may::coroutine::current());
+    task.context.get().enter();
     CURRENT.replace(Some(task));
-    context.enter();
     let result = catch_unwind(AssertUnwindSafe(body)).map_err(|payload| Panicked(panic_text(&*payload)));
     reactor::stay_on_thread();
     outcome.value.replace(Some(result));
@@ -227,8 +244,8 @@ fn run_body<T, F: FnOnce() -> T>(task: Rc<Task>, outcome: Rc<Outcome<T>>, contex
     let _ = catch_unwind(AssertUnwindSafe(|| drop(outcome)));
     if let Some(task) = CURRENT.replace(None) {
         reactor::disarm(&task);
+        list::remove(&task);
     }
-    LIVE.set(LIVE.get() - 1);
 }
 
 pub(super) fn panic_text(payload: &(dyn Any + Send)) -> String {
@@ -252,20 +269,27 @@ fn current_task() -> Rc<Task> {
 /// Does not wait while the coroutine is interrupted, it only lets others run: a loop that overlooks the interrupt must not
 /// stop the server. Returns at once while the coroutine unwinds from a panic, when it may not be switched.
 pub fn park(deadline: Moment) {
+    park_for(Wait::Event, deadline);
+}
+
+/// As [`park`], for a wait that [`list`] can tell.
+pub(super) fn park_for(wait: Wait, deadline: Moment) {
     if is_interrupted() {
         yield_now();
     } else {
-        park_firmly(deadline);
+        park_firmly(wait, deadline);
     }
 }
 
 /// As [`park`], but an interrupt only wakes it and does not keep it from waiting.
-pub(super) fn park_firmly(deadline: Moment) {
+pub(super) fn park_firmly(wait: Wait, deadline: Moment) {
     if std::thread::panicking() {
         return;
     }
     let task = CURRENT.with_borrow_mut(Option::take).expect("park outside a coroutine");
-    let context = ContextId::current();
+    task.context.set(ContextId::current());
+    task.wait.set(wait);
+    task.since.set(list::turn());
     task.deadline.set(deadline);
     reactor::arm(&task);
     task.parked.set(true);
@@ -275,15 +299,15 @@ pub(super) fn park_firmly(deadline: Moment) {
     }
     reactor::assert_thread();
     task.deadline.set(Moment::NEVER);
+    task.context.get().enter();
     CURRENT.replace(Some(task));
-    context.enter();
 }
 
 /// Sleeps for `delay`, or until interrupted. Yields.
 pub fn sleep(delay: Duration) {
     let deadline = Moment::after(delay);
     while Moment::now() < deadline && !is_interrupted() && !std::thread::panicking() {
-        park(deadline);
+        park_for(Wait::Timer, deadline);
     }
 }
 
@@ -291,7 +315,7 @@ pub fn sleep(delay: Duration) {
 pub fn yield_now() {
     if !std::thread::panicking() {
         reactor::defer(Waker::current());
-        park_firmly(Moment::NEVER);
+        park_firmly(Wait::Turn, Moment::NEVER);
     }
 }
 
@@ -307,6 +331,22 @@ pub fn tick() {
     if due {
         yield_now();
     }
+}
+
+/// Shows the running coroutine's name; false outside one. It may be called wherever the thread was interrupted.
+pub fn with_current_name(show: impl FnOnce(&str)) -> bool {
+    // Elsewhere the first use of the thread local would allocate.
+    if !reactor::is_worker() {
+        return false;
+    }
+    let shown = CURRENT.try_with(|current| match current.try_borrow().as_deref() {
+        Ok(Some(task)) => {
+            show(&task.name);
+            true
+        }
+        _ => false,
+    });
+    shown.unwrap_or(false)
 }
 
 /// Whether somebody asked the running coroutine to end.
@@ -327,11 +367,6 @@ pub fn name() -> String {
     CURRENT
         .with_borrow(|current| current.as_ref().map(|task| task.name.to_string()))
         .unwrap_or_default()
-}
-
-/// How many coroutines exist.
-pub fn live_count() -> usize {
-    LIVE.get()
 }
 
 #[cfg(test)]

@@ -34,6 +34,18 @@ impl ContextId {
         std::str::from_utf8(&self.0).unwrap_or("????????")
     }
 
+    /// The id as two numbers, neither of which is 0.
+    pub fn to_halves(self) -> [u32; 2] {
+        let [a, b, c, d, e, f, g, h] = self.0;
+        [u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h])]
+    }
+
+    /// The id of [`ContextId::to_halves`].
+    pub fn from_halves(halves: [u32; 2]) -> Self {
+        let ([a, b, c, d], [e, f, g, h]) = (halves[0].to_ne_bytes(), halves[1].to_ne_bytes());
+        ContextId([a, b, c, d, e, f, g, h])
+    }
+
     /// Reads back an id that was shown; `None` unless it is eight characters of `[0-9a-z]`.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes: [u8; 8] = text.as_bytes().try_into().ok()?;
@@ -65,6 +77,7 @@ mod tests {
         let id = ContextId::generate();
         assert_eq!(id.as_str().len(), 8);
         assert_eq!(ContextId::parse(id.as_str()), Some(id));
+        assert_eq!(ContextId::from_halves(id.to_halves()), id);
         assert_eq!(ContextId::parse("ABCDEFGH"), None);
         assert_eq!(ContextId::parse("abc"), None);
     }

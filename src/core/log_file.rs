@@ -2,13 +2,15 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use super::clock::Moment;
+use super::crash;
 use super::limits;
 use super::offload::{self, Class};
 
@@ -31,6 +33,8 @@ struct Shared {
     drained: Condvar,
     /// Locked while writing, after the front, never before it.
     sink: Mutex<Sink>,
+    /// The sink's, for whoever cannot wait for the lock.
+    descriptor: AtomicI32,
 }
 
 #[derive(Default)]
@@ -77,6 +81,7 @@ impl LogFile {
         LogFile(Arc::new(Shared {
             front: Mutex::default(),
             drained: Condvar::new(),
+            descriptor: AtomicI32::new(sink.file.as_raw_fd()),
             sink: Mutex::new(sink),
         }))
     }
@@ -88,7 +93,7 @@ impl LogFile {
     pub fn switch_to_file(&self, path: impl Into<PathBuf>) -> io::Result<()> {
         let path = path.into();
         let file = open(&path)?;
-        *lock(&self.0.sink) = Sink { path: Some(path), file };
+        self.0.replace(&mut lock(&self.0.sink), Sink { path: Some(path), file });
         Ok(())
     }
 
@@ -98,7 +103,7 @@ impl LogFile {
     /// When the system has no descriptor left.
     pub fn switch_to_stdout(&self) -> io::Result<()> {
         let file = io::stdout().as_fd().try_clone_to_owned()?.into();
-        *lock(&self.0.sink) = Sink { path: None, file };
+        self.0.replace(&mut lock(&self.0.sink), Sink { path: None, file });
         Ok(())
     }
 
@@ -120,6 +125,26 @@ impl LogFile {
         }
         front.lines.extend_from_slice(line);
         self.start_writing(&mut front);
+    }
+
+    /// Appends `line` at once, after those that wait if they can be had. For the handler of a fatal signal: it waits for
+    /// nobody and allocates nothing.
+    pub(super) fn write_at_crash(&self, line: &[u8]) {
+        let front = match self.0.front.try_lock() {
+            Ok(front) => Some(front),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        };
+        if let Some(mut front) = front {
+            crash::write_all(self.descriptor(), &front.lines);
+            front.lines.clear();
+        }
+        crash::write_all(self.descriptor(), line);
+    }
+
+    /// Where lines go now.
+    pub(super) fn descriptor(&self) -> RawFd {
+        self.0.descriptor.load(Ordering::Relaxed)
     }
 
     /// Closes the file and opens its path anew, for rotation; if that fails, the old file stays in use. Lines that still
@@ -211,11 +236,19 @@ impl Shared {
         }
     }
 
+    fn replace(&self, sink: &mut Sink, new: Sink) {
+        self.descriptor.store(new.file.as_raw_fd(), Ordering::Relaxed);
+        *sink = new;
+    }
+
     fn reopen_now(&self) {
         let mut sink = lock(&self.sink);
         let Some(path) = &sink.path else { return };
         match open(path) {
-            Ok(file) => sink.file = file,
+            Ok(file) => {
+                let path = sink.path.clone();
+                self.replace(&mut sink, Sink { path, file });
+            }
             Err(error) => {
                 drop(sink);
                 lock(&self.front).error = Some(error);

@@ -6,6 +6,7 @@ pub mod account;
 pub mod authorities;
 pub mod clock;
 pub mod coroutine;
+pub mod crash;
 pub mod dns;
 pub mod file;
 pub mod folder;

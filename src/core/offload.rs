@@ -410,7 +410,7 @@ impl<T: Send + 'static> Ticket<T> {
                     return Err(Unfinished::Interrupted);
                 }
             }
-            coroutine::park(Moment::NEVER);
+            coroutine::park_for(coroutine::Wait::Offload, Moment::NEVER);
         }
     }
 }

@@ -21,7 +21,7 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 
 use super::clock::Moment;
-use super::coroutine::{self, Task, Waker};
+use super::coroutine::{self, Task, Wait, Waker};
 
 /// Events taken from the kernel with one call.
 const EVENTS: usize = 1024;
@@ -78,12 +78,17 @@ impl Slot {
 
     /// Waits until readable or `deadline`; gives whether it is readable. Yields.
     pub(super) fn wait_readable(&self, deadline: Moment) -> io::Result<bool> {
-        wait(&self.readable, &self.reader, deadline)
+        wait(Wait::Read, &self.readable, &self.reader, deadline)
+    }
+
+    /// As [`Slot::wait_readable`], for a descriptor that connections come from.
+    pub(super) fn wait_acceptable(&self) -> io::Result<bool> {
+        wait(Wait::Accept, &self.readable, &self.reader, Moment::NEVER)
     }
 
     /// Waits until writable or `deadline`; gives whether it is writable. Yields.
     pub(super) fn wait_writable(&self, deadline: Moment) -> io::Result<bool> {
-        wait(&self.writable, &self.writer, deadline)
+        wait(Wait::Write, &self.writable, &self.writer, deadline)
     }
 
     /// Has `waker` woken when input comes, until [`Slot::forget_reader`].
@@ -102,7 +107,7 @@ fn wake(waiter: &RefCell<Option<Waker>>) {
     }
 }
 
-fn wait(flag: &Cell<bool>, waiter: &RefCell<Option<Waker>>, deadline: Moment) -> io::Result<bool> {
+fn wait(reason: Wait, flag: &Cell<bool>, waiter: &RefCell<Option<Waker>>, deadline: Moment) -> io::Result<bool> {
     while !flag.get() {
         if coroutine::is_interrupted() {
             // A caller that tries again and again must not stop the server.
@@ -114,7 +119,7 @@ fn wait(flag: &Cell<bool>, waiter: &RefCell<Option<Waker>>, deadline: Moment) ->
         }
         // One that watches goes on watching.
         let watcher = waiter.replace(Some(Waker::current()));
-        coroutine::park(deadline);
+        coroutine::park_for(reason, deadline);
         waiter.replace(watcher);
         if std::thread::panicking() {
             return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "unwinding"));
@@ -281,6 +286,7 @@ impl Reactor {
         loop {
             wait.wait_io();
             assert_thread();
+            coroutine::begin_turn();
             loop {
                 let count = match self.epoll.wait(&mut events, EpollTimeout::ZERO) {
                     Ok(count) => count,
@@ -397,7 +403,7 @@ pub(super) fn start() -> io::Result<()> {
     REACTOR.replace(Some(reactor.clone()));
     // A duplicate, so that may's registration and ours each own a descriptor.
     let epoll = reactor.epoll.0.try_clone()?;
-    coroutine::spawn("reactor", move || match CoIo::new(epoll) {
+    coroutine::spawn(coroutine::REACTOR, move || match CoIo::new(epoll) {
         Ok(wait) => reactor.serve(&wait),
         Err(_) => panic!("the epoll set cannot be waited for"),
     });
@@ -409,6 +415,11 @@ pub(super) fn start() -> io::Result<()> {
 fn thread_id() -> usize {
     // SAFETY: no preconditions. The type is a pointer with some C libraries.
     unsafe { libc::pthread_self() as usize }
+}
+
+/// Whether the calling thread is the worker.
+pub(super) fn is_worker() -> bool {
+    WORKER.get() == Some(&thread_id())
 }
 
 /// # Panics

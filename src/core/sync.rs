@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::clock::Moment;
-use super::coroutine::{self, Waker};
+use super::coroutine::{self, Wait, Waker};
 
 /// A place to wait until somebody notifies; check the reason in a loop.
 #[derive(Default)]
@@ -43,7 +43,7 @@ impl Condition {
     pub fn wait_until(&self, deadline: Moment) -> bool {
         let waiter = self.enter();
         while waiter.state.get() == WaiterState::Waiting {
-            coroutine::park(deadline);
+            coroutine::park_for(Wait::Condition, deadline);
             if Moment::now() >= deadline || coroutine::is_interrupted() || std::thread::panicking() {
                 break;
             }
@@ -55,7 +55,7 @@ impl Condition {
     pub(super) fn wait_firmly(&self) {
         let waiter = self.enter();
         while waiter.state.get() == WaiterState::Waiting && !std::thread::panicking() {
-            coroutine::park_firmly(Moment::NEVER);
+            coroutine::park_firmly(Wait::Condition, Moment::NEVER);
         }
         self.leave(&waiter);
     }

@@ -100,7 +100,7 @@ impl TcpListener {
         let slot = &self.registration.slot;
         loop {
             coroutine::check_interrupt()?;
-            slot.wait_readable(Moment::NEVER)?;
+            slot.wait_acceptable()?;
             match self.inner.accept() {
                 Ok((stream, peer)) => {
                     coroutine::tick();

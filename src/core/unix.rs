@@ -49,7 +49,7 @@ impl UnixListener {
         let slot = &self.registration.slot;
         loop {
             coroutine::check_interrupt()?;
-            slot.wait_readable(Moment::NEVER)?;
+            slot.wait_acceptable()?;
             match socket::accept4(self.inner.as_raw_fd(), FLAGS) {
                 Ok(number) => {
                     coroutine::tick();

@@ -2,9 +2,11 @@
 //!
 //! Code logs with the `log` crate's macros and names levels as SRS 5 and later do.
 
+mod panic;
+pub mod trace;
+
 use std::fmt::Write as _;
 use std::io;
-use std::panic::PanicHookInfo;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +17,7 @@ use jiff::tz::TimeZone;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::core::clock::unix_time;
+use crate::core::crash;
 use crate::core::id::ContextId;
 use crate::core::limits::LOG_LINE_BYTES;
 use crate::core::log_file::LogFile;
@@ -45,8 +48,8 @@ pub fn install() -> io::Result<()> {
         zone,
     });
     log::set_logger(logger).map_err(io::Error::other)?;
-    log::set_max_level(LevelFilter::Info);
-    std::panic::set_hook(Box::new(report_panic));
+    trace::set_level(LevelFilter::Info);
+    std::panic::set_hook(Box::new(panic::report));
     Ok(())
 }
 
@@ -62,7 +65,7 @@ pub fn open(file: Option<&Path>, level: LevelFilter, utc: bool) -> io::Result<()
     }
     logger.coloured.store(file.is_none(), Ordering::Relaxed);
     logger.utc.store(utc, Ordering::Relaxed);
-    log::set_max_level(level);
+    trace::set_level(level);
     Ok(())
 }
 
@@ -78,6 +81,16 @@ pub fn start_background() {
     if let Some(logger) = LOGGER.get() {
         logger.writer.start_background();
     }
+}
+
+/// Has fatal signals reported in the log from now on; to be called by the worker.
+///
+/// # Errors
+/// The system's.
+pub fn report_crashes() -> io::Result<()> {
+    LOGGER
+        .get()
+        .map_or(Ok(()), |logger| crash::install(logger.writer.clone()))
 }
 
 /// Waits until all lines are written, at most for `limit`.
@@ -100,7 +113,7 @@ pub fn dropped_lines() -> u64 {
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         // may tells each of its system calls.
-        metadata.level() <= log::max_level() && !metadata.target().starts_with("may")
+        trace::passes(metadata.level()) && !metadata.target().starts_with("may")
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -147,6 +160,7 @@ struct Stamp {
 impl Stamp {
     fn line(&self, level: Level, message: &str) -> String {
         let time = self.time.to_zoned(self.zone.clone());
+        crash::set_utc_offset(time.offset().seconds());
         let mut line = String::with_capacity(message.len() + 64);
         // Writing to a String cannot fail.
         let _ = write!(
@@ -217,17 +231,6 @@ fn colour(level: Level, line: &mut String) {
     };
     line.insert_str(0, escape);
     line.push_str("\n\x1b[0m");
-}
-
-fn report_panic(info: &PanicHookInfo<'_>) {
-    let payload = info.payload();
-    let text = payload.downcast_ref::<&str>().copied().map(str::to_owned);
-    let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
-    // may unwinds a cancelled coroutine with a payload that is no text; that is no fault.
-    let Some(text) = text else { return };
-    let place = info.location().map(ToString::to_string).unwrap_or_default();
-    let backtrace = std::backtrace::Backtrace::capture();
-    log::error!("panicked at {place}: {text}\n{backtrace}");
 }
 
 #[cfg(test)]

@@ -111,3 +111,45 @@ fn a_file_that_is_not_there() {
     let output = ended.exits_with(255).output;
     assert!(output.contains("none.conf"), "{output}");
 }
+
+#[test]
+fn the_effective_configuration() {
+    let folder = WorkDir::new("conf");
+    let text =
+        "listen 1935;\nhttp_api { auth { password topsecret; } }\nvhost v.com {\n    play { gop_cache off; }\n}\n";
+    fs::write(folder.join("my.conf"), text).expect("write a configuration");
+    let show = |file: &str, arguments: &str| {
+        let mut command = Command::new(PROGRAM);
+        command.args([arguments, "-c", file]).current_dir(&*folder);
+        command.env("SRS_PITHY_PRINT_MS", "700");
+        run("srs", &folder, 10, &mut command).ok().output
+    };
+    let shown = show("my.conf", "-tv");
+    let (verdict, effective) = shown.split_once("# The effective configuration\n").expect("both parts");
+    assert!(verdict.contains("config file my.conf test is successful"), "{verdict}");
+    for line in [
+        "listen 1935; # my.conf:1",
+        "pithy_print_ms 700; # env SRS_PITHY_PRINT_MS",
+        "max_connections 1000; # default",
+        "        password ***; # my.conf:2",
+        "vhost v.com { # my.conf:3",
+        "        gop_cache off; # my.conf:4",
+        "        gop_cache_max_frames 2500; # default",
+    ] {
+        assert!(effective.lines().any(|shown| shown == line), "{line} in {effective}");
+    }
+    assert!(!shown.contains("topsecret"));
+    fs::write(folder.join("again.conf"), effective).expect("write a configuration");
+    let again = show("again.conf", "-tv");
+    let values = |text: &str| -> Vec<String> {
+        let lines = text.lines().skip_while(|line| *line != "# The effective configuration");
+        lines
+            .map(|line| line.split(" # ").next().unwrap_or_default().to_owned())
+            .collect()
+    };
+    assert_eq!(values(&again), values(&shown));
+    assert!(
+        !show("my.conf", "-t").contains("max_connections"),
+        "only when asked for"
+    );
+}

@@ -52,6 +52,7 @@ mod http_players;
 mod http_static;
 mod idle_publisher;
 mod init_script;
+mod inspection;
 mod life_cycle;
 mod limits;
 mod load;

@@ -126,6 +126,32 @@ fn pages_of_clients(whole: &Whole) {
 }
 
 #[test]
+fn a_client_is_looked_into_wherever_it_is() {
+    let whole = Whole::start(two_workers());
+    let _players: Vec<Rtmp> = (0..PLAYERS).map(|_| play(&whole.web.server, "s")).collect();
+    let clients = wait_for("all clients", 10, || {
+        let clients = whole.get("/api/v1/clients/?count=100")["clients"].as_array().cloned()?;
+        (clients.len() == PLAYERS).then_some(clients)
+    });
+    let list = whole.get("/api/v1/coroutines?count=1000");
+    let all = list["coroutines"].as_array().cloned().expect("a list");
+    assert_eq!(list["total"], all.len());
+    let mut pids: Vec<_> = all.iter().filter_map(|entry| entry["pid"].as_u64()).collect();
+    pids.sort_unstable();
+    pids.dedup();
+    assert_eq!(pids.len(), 2, "{list}");
+    for client in clients {
+        let id = client["id"].as_str().expect("an id");
+        let own = whole.get(&format!("/api/v1/coroutines?cid={id}"));
+        let own = own["coroutines"].as_array().cloned().expect("a list");
+        assert!(!own.is_empty() && own.iter().all(|entry| entry["cid"] == id), "{own:?}");
+        let trace = |on: &str| whole.get(&format!("/api/v1/raw?rpc=trace&cid={id}&on={on}"));
+        assert_eq!(trace("1"), serde_json::json!({"code": 0, "traced": [id]}));
+        assert_eq!(trace("0"), serde_json::json!({"code": 0, "traced": []}));
+    }
+}
+
+#[test]
 fn low_latency_hls_plays_from_every_worker() {
     let whole = Whole::start(two_workers().vhost(
         "hls { enabled on; hls_path ./html; hls_fragment 1; hls_window 10; hls_low_latency on; hls_part 0.2; hls_ctx off; }",

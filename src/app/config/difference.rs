@@ -4,21 +4,11 @@
 use super::directive::{self, Kind, Reload, Row};
 use super::env::Env;
 use super::scope::default_text;
+use super::secret::{is_secret, without_secrets};
 use super::syntax::{Directive, Tree, find};
 
-/// Directives whose values nobody is shown.
-const SECRETS: [&str; 8] = [
-    "http_api.auth.password",
-    "vhost.token.key",
-    "vhost.bandcheck.key",
-    "tencentcloud_cls.secret_id",
-    "tencentcloud_cls.secret_key",
-    "tencentcloud_apm.token",
-    "vhost.exec.publish",
-    "vhost.hls.hls_key_url",
-];
 /// Blocks of which there may be several, told apart by their argument, or by their place without one.
-const REPEATED: [&str; 6] = [
+pub(super) const REPEATED: [&str; 6] = [
     "vhost",
     "stream_caster",
     "vhost.ingest",
@@ -107,7 +97,7 @@ impl Comparison<'_> {
         if old == new {
             return;
         }
-        let (old, new) = match SECRETS.contains(&row.path) {
+        let (old, new) = match is_secret(row.path) {
             true => ("(hidden)".to_owned(), "(hidden)".to_owned()),
             false => (shown(&old), shown(&new)),
         };
@@ -171,28 +161,12 @@ fn shown(value: &str) -> String {
     if value.is_empty() {
         return "(none)".to_owned();
     }
-    let words: Vec<String> = value.split(' ').map(without_secrets).collect();
+    let words: Vec<String> = value.split(' ').map(|word| without_secrets(word, "…")).collect();
     let text = words.join(" ");
     match text.char_indices().nth(VALUE_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }
-}
-
-fn without_secrets(word: &str) -> String {
-    let Some((schema, rest)) = word.split_once("://") else {
-        return word.to_owned();
-    };
-    let (rest, query) = match rest.split_once('?') {
-        Some((rest, _)) => (rest, "?…"),
-        None => (rest, ""),
-    };
-    let host = rest.split('/').next().unwrap_or(rest);
-    let rest = match host.rsplit_once('@') {
-        Some((user, _)) => format!("…{}", &rest[user.len()..]),
-        None => rest.to_owned(),
-    };
-    format!("{schema}://{rest}{query}")
 }
 
 #[cfg(test)]
@@ -241,7 +215,7 @@ mod tests {
         let forward = |url: &str| format!("vhost a {{ forward {{ enabled on; destination {url}; }} }}");
         assert_eq!(
             changes(&forward("rtmp://me:pw@h/live?key=1"), &forward("h:1936")),
-            ["vhost a: vhost.forward.destination rtmp://…@h/live?… -> h:1936 [now]"]
+            ["vhost a: vhost.forward.destination rtmp://…@h/live?key=… -> h:1936 [now]"]
         );
         let auth = |word: &str| format!("http_api {{ auth {{ password {word}; }} }}");
         assert_eq!(

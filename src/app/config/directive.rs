@@ -209,7 +209,12 @@ pub fn row(path: &str) -> Option<&'static Row> {
 
 /// The rows that may stand directly in a block; `""` is outside all blocks.
 pub fn children(block: &str) -> impl Iterator<Item = &'static Row> {
-    all().filter(move |row| row.parent() == block)
+    static INDEX: LazyLock<HashMap<&'static str, Vec<&'static Row>>> = LazyLock::new(|| {
+        let mut index: HashMap<_, Vec<_>> = HashMap::new();
+        all().for_each(|row| index.entry(row.parent()).or_default().push(row));
+        index
+    });
+    INDEX.get(block).into_iter().flatten().copied()
 }
 
 /// The path of a name inside a block.

@@ -2,9 +2,11 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::difference::{self, Change};
+use super::effective::Effective;
 use super::env::Env;
 use super::host::Host;
 use super::load::{LoadOptions, Loaded, read_file};
@@ -89,6 +91,14 @@ impl Origin {
     pub fn difference(&self, old: &Tree, new: &Tree) -> Vec<Change> {
         let is_env_only = self.with_options(|options| options.is_env_only());
         difference::difference(old, new, Env::new(&variable, is_env_only))
+    }
+
+    /// What a tree of it amounts to in the process's environment, with the vhosts of that range in the order of the file.
+    pub fn effective(&self, tree: &Tree, vhosts: Range<usize>) -> Effective {
+        self.with_options(|options| {
+            let env = Env::new(options.env, options.is_env_only());
+            Effective::of(tree, env, &options.host, vhosts)
+        })
     }
 
     /// Tests the configuration as `-t` does.

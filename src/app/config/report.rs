@@ -2,6 +2,8 @@
 
 use log::Level;
 
+use super::effective::Effective;
+use super::env::Env;
 use super::load::{LoadOptions, load};
 use crate::kernel::error::Error;
 
@@ -12,6 +14,8 @@ pub struct Report {
     pub lines: Vec<(Level, String)>,
     /// 0 when the configuration may run, else the low byte of the error's number.
     pub status: u8,
+    /// What a good configuration amounts to.
+    pub effective: Option<Effective>,
 }
 
 /// Tests a configuration without doing anything else.
@@ -26,7 +30,13 @@ pub fn test(options: &LoadOptions<'_>) -> Report {
             let warnings = loaded.warnings.iter().map(|warning| (Level::Warn, warning.to_string()));
             let mut lines: Vec<_> = warnings.collect();
             lines.push((Level::Info, format!("config file {name} test is successful")));
-            Report { lines, status: 0 }
+            let env = Env::new(options.env, options.is_env_only());
+            let effective = Effective::of(&loaded.tree, env, &options.host, 0..usize::MAX);
+            Report {
+                lines,
+                status: 0,
+                effective: Some(effective),
+            }
         }
         Err(fault) => {
             let (status, excerpt) = (
@@ -42,6 +52,7 @@ pub fn test(options: &LoadOptions<'_>) -> Report {
             Report {
                 lines: vec![(Level::Error, summary), (Level::Info, verdict)],
                 status,
+                effective: None,
             }
         }
     }

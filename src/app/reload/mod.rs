@@ -8,12 +8,14 @@
 mod followed;
 
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
 use std::rc::Rc;
 
 pub use self::followed::Followed;
 use super::caster;
 use super::config::difference::Change;
 use super::config::directive::Reload;
+use super::config::effective::Effective;
 use super::config::section::log::{Log, Tank};
 use super::config::syntax::Tree;
 use super::config::{Config, Loaded};
@@ -60,6 +62,11 @@ impl Reloading {
 }
 
 impl Server {
+    /// What the configuration in force amounts to, with the vhosts of that range in the order of the file.
+    pub fn effective(&self, vhosts: Range<usize>) -> Effective {
+        self.origin.borrow().effective(&self.reloading.tree.borrow(), vhosts)
+    }
+
     /// Reads the configuration again and makes what runs follow it. One that comes while another runs waits. Yields.
     ///
     /// # Errors

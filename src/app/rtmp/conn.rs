@@ -111,6 +111,7 @@ impl Conn<'_> {
             self.entry.client.ip.set(IpAddr::V4(client));
             log::info!("proxy real client ip={client}");
         }
+        log::debug!("handshake done, digest={:?}", shaken.digest);
         let _guest = self.server.welcome(self.peer.ip(), self.entry.client.ip.get())?;
         let connect = self.session.read_connect().wrap("rtmp connect tcUrl")?;
         let url = StreamUrl::connect(&connect.tc_url)?;
@@ -127,6 +128,7 @@ impl Conn<'_> {
             }
             self.serve_stream(&connect, &url, before).wrap("service cycle")?;
             before = (self.stream.received_bytes(), self.stream.sent_bytes());
+            log::debug!("the connection may be used again, round {round}");
         }
         Ok(())
     }
@@ -204,6 +206,7 @@ impl Conn<'_> {
             edge::traverse(self.server, visitor, client)?;
         }
         access::admit(visitor, Gate::Stream)?;
+        log::debug!("admitted to {}", printable(&subject.url.stream_url()));
         let request = Request {
             vhost: subject.vhost.clone(),
             client: self.enter(connect, &subject.url, kind, before),

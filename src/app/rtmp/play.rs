@@ -136,9 +136,12 @@ impl Player<'_> {
             while let Some(command) = session.try_read_command()? {
                 match session.play_command(&command)? {
                     PlayEvent::Ignored => {}
-                    PlayEvent::Paused => self.paused = true,
-                    PlayEvent::Resumed => self.paused = false,
-                    PlayEvent::Closed => return Ok(()),
+                    PlayEvent::Paused => self.pause(true),
+                    PlayEvent::Resumed => self.pause(false),
+                    PlayEvent::Closed => {
+                        log::debug!("the player closes its stream");
+                        return Ok(());
+                    }
                 }
             }
             if let Some((config, vhost)) = self.followed.changed() {
@@ -155,12 +158,18 @@ impl Player<'_> {
         }
     }
 
+    fn pause(&mut self, paused: bool) {
+        log::debug!("the player {}", if paused { "pauses" } else { "goes on" });
+        self.paused = paused;
+    }
+
     fn adopt(&mut self, vhost: &Vhost) {
         let merged = merged(vhost);
         let by_courier = is_sent_by_courier(vhost, self.stream, self.duration_ms);
         self.delivery.send_as(merged, by_courier);
         self.latency = merged.latency;
         self.pause_between = vhost.play.send_min_interval;
+        log::debug!("the player takes on the settings of a reload, by_courier={by_courier}");
         // It fails only for one that has gone.
         let _ = self.stream.set_nodelay(vhost.tcp_nodelay || vhost.min_latency);
         log::debug!(

@@ -189,6 +189,7 @@ impl<S: Sink> Publisher<'_, S> {
             if kind::is_command(message.kind) {
                 let command = Command::parse(&message.payload)?;
                 if session.publish_command(kind, &command)? == PublishEvent::Unpublished {
+                    log::debug!("the publisher ends its stream after {} messages", self.messages);
                     return Ok(());
                 }
                 continue;
@@ -213,6 +214,7 @@ impl<S: Sink> Publisher<'_, S> {
             _ => publish.normal_timeout,
         };
         self.stream.set_read_timeout(Some(timeout));
+        log::debug!("the publisher takes on the settings of a reload");
         self.interval = config.pithy_print;
         self.publishing.set_parse_config(publish.parse_sps);
         self.vhost = vhost;

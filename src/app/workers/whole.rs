@@ -21,6 +21,7 @@ pub enum Merge {
 const SUMS: &[&str] = &[
     "clients",
     "streams",
+    "total",
     "send_bytes",
     "recv_bytes",
     "recv_30s",

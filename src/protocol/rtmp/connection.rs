@@ -177,6 +177,7 @@ impl<S: Io> Connection<S> {
 
     /// Puts a control message behind what waits for [`Connection::flush`].
     pub fn queue_control(&mut self, control: &Control) {
+        log::trace!("-> {control:?}");
         self.queue(id::CONTROL, control.kind(), 0, &control.encode());
         if let Control::SetChunkSize(size) = control {
             self.encoder.set_chunk_size(*size as usize);
@@ -185,6 +186,7 @@ impl<S: Io> Connection<S> {
 
     /// Puts a command behind what waits for [`Connection::flush`]; `chunk_stream` is one of [`id`].
     pub fn queue_command(&mut self, chunk_stream: u32, stream_id: u32, command: &Command) {
+        log::debug!("-> {} #{}", command.name, command.transaction_id);
         self.queue(chunk_stream, command.kind(), stream_id, &command.encode());
     }
 
@@ -269,6 +271,7 @@ impl<S: Io> Connection<S> {
     }
 
     fn handle(&mut self, control: &Control) -> Result<()> {
+        log::trace!("<- {control:?}");
         match control {
             Control::SetChunkSize(size) => self.decoder.set_chunk_size(*size)?,
             Control::Abort { chunk_stream } => self.decoder.abort(*chunk_stream),

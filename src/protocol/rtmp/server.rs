@@ -16,6 +16,7 @@ use super::message::{
 };
 use crate::kernel::error::{Error, Result, Wrap};
 use crate::kernel::error_code::ErrorCode;
+use crate::kernel::log::printable;
 use crate::protocol::amf0::{Object, Value};
 
 pub use connect::{ConnectReply, ConnectRequest, Identity};
@@ -290,6 +291,7 @@ impl<S: Io> Server<S> {
     /// # Errors
     /// Those of [`Connection::flush`].
     pub fn publish_command(&mut self, publish: PublishKind, command: &Command) -> Result<PublishEvent> {
+        tell(command);
         match (publish, &command.name) {
             (PublishKind::Flash, _) => Ok(PublishEvent::Unpublished),
             (_, CommandName::FcUnpublish) => {
@@ -381,7 +383,7 @@ impl<S: Io> Server<S> {
         loop {
             let message = self.connection.read_message()?;
             if kind::is_command(message.kind) {
-                return Command::parse(&message.payload);
+                return Command::parse(&message.payload).inspect(tell);
             }
         }
     }
@@ -393,7 +395,7 @@ impl<S: Io> Server<S> {
     pub fn try_read_command(&mut self) -> Result<Option<Command>> {
         while let Some(message) = self.connection.try_read_message()? {
             if kind::is_command(message.kind) {
-                return Command::parse(&message.payload).map(Some);
+                return Command::parse(&message.payload).inspect(tell).map(Some);
             }
         }
         Ok(None)
@@ -428,6 +430,18 @@ impl<S: Io> Server<S> {
         self.queue_status(stream_id, info);
         self.connection.flush()
     }
+}
+
+/// A line for who looks into the session. Passwords and keys stand in the parameters of names, which are left out.
+fn tell(command: &Command) {
+    let text = command.text(0);
+    let name = text.split_once('?').map_or(text, |(name, _)| name);
+    log::debug!(
+        "<- {} #{} {}",
+        printable(&command.name.to_string()),
+        command.transaction_id,
+        printable(name)
+    );
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::app::config::scope::Scope;
 
 /// The most messages that one write may be made to wait for.
-const MW_MSGS_MAX: u32 = 128;
+pub(crate) const MW_MSGS_MAX: u32 = 128;
 
 /// The `play` block of a vhost.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,6 +3,8 @@
 pub mod auth;
 mod clients;
 mod clusters;
+mod configs;
+mod coroutines;
 mod dvr;
 mod index;
 pub mod json;
@@ -53,6 +55,8 @@ const ENDPOINTS: &[(&str, Endpoint)] = &[
     ("/api/v1/streams/", streams::answer),
     ("/api/v1/clients/", clients::answer),
     ("/api/v1/raw", raw::answer),
+    ("/api/v1/configs", configs::answer),
+    ("/api/v1/coroutines", coroutines::answer),
     ("/api/v1/clusters", clusters::answer),
     ("/api/v1/tests/requests", trial::requests),
     ("/api/v1/tests/errors", trial::errors),
@@ -224,11 +228,14 @@ impl Call<'_> {
 }
 
 /// How the answers of several workers become one.
-fn merged_as(known: &str, id: &str) -> Merge {
+fn merged_as(known: &str, id: &str, order: &str) -> Merge {
     match known {
+        // One of them has the client.
+        "/api/v1/raw" if order == raw::TRACE => Merge::Sum,
         "/api/v1/streams/" if id.ends_with("/dvr") => Merge::First,
         "/api/v1/vhosts/" | "/api/v1/streams/" | "/api/v1/summaries" | exporter::PATH => Merge::Sum,
         "/api/v1/clients/" if id.is_empty() => Merge::Sum,
+        "/api/v1/coroutines" => Merge::Sum,
         "/api/v1/clients/" => Merge::First,
         _ => Merge::Own,
     }
@@ -236,7 +243,7 @@ fn merged_as(known: &str, id: &str) -> Merge {
 
 /// The answer of the whole server, of which `own` is this worker's part. Yields.
 fn whole(call: &Call<'_>, known: &str, own: Answer) -> Answer {
-    let how = merged_as(known, call.id);
+    let how = merged_as(known, call.id, &call.query("rpc"));
     let (is_page, own) = match own {
         Answer::Json(bytes) if how != Merge::Own => (false, bytes),
         Answer::Metrics(bytes) => (true, bytes),
@@ -244,7 +251,14 @@ fn whole(call: &Call<'_>, known: &str, own: Answer) -> Answer {
     };
     let (start, count) = call.asked_page();
     let mut answers = vec![own];
-    let target = format!("{}?start=0&count={}", call.request.path, start.saturating_add(count));
+    let mut target = format!("{}?start=0&count={}", call.request.path, start.saturating_add(count));
+    for name in ["rpc", "cid", "on"] {
+        let value = call.query(name);
+        // Others mean nothing to those who get them, and what these are made of needs no escapes.
+        if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            target += &format!("&{name}={value}");
+        }
+    }
     answers.extend(whole::ask_others(&call.server.workers, call.method.name(), &target));
     if is_page {
         return Answer::Metrics(whole::merge_metrics(&answers));
@@ -258,7 +272,7 @@ fn whole(call: &Call<'_>, known: &str, own: Answer) -> Answer {
         .flat_map(|members| members.values_mut());
     for list in lists
         .filter_map(serde_json::Value::as_array_mut)
-        .filter(|_| known != "/api/v1/vhosts/")
+        .filter(|_| !matches!(known, "/api/v1/vhosts/" | "/api/v1/raw"))
     {
         list.sort_by(|one, other| one["id"].as_str().cmp(&other["id"].as_str()));
         list.truncate(start.saturating_add(count));
@@ -282,6 +296,8 @@ enum Answer {
     Json(Vec<u8>),
     /// A page of metrics.
     Metrics(Vec<u8>),
+    /// Plain text.
+    Text(Vec<u8>),
     /// A status with its phrase as the body.
     Status(Status),
     /// Another path, for good.
@@ -345,7 +361,7 @@ fn reply(exchange: &mut Exchange<'_, '_>, answer: Answer, function: Option<Strin
             let head = ResponseHead::new(Status::OK).with("Content-Type", "text/javascript");
             exchange.reply(head, &[function.as_bytes(), b"(", &body, b")"].concat())
         }
-        (Answer::Metrics(body), _) => {
+        (Answer::Metrics(body) | Answer::Text(body), _) => {
             let head = ResponseHead::new(Status::OK).with("Content-Type", "text/plain; charset=utf-8");
             exchange.reply(head, &body)
         }

@@ -7,7 +7,9 @@ use super::{Answer, Call};
 use crate::app::config::difference::Change;
 use crate::app::config::section::http_api::HttpApi;
 use crate::core::coroutine;
+use crate::core::id::ContextId;
 use crate::kernel::error_code::ErrorCode;
+use crate::kernel::log::trace;
 
 #[derive(Serialize)]
 struct Raw<'a> {
@@ -75,6 +77,15 @@ struct Reloaded {
     payload: Data<Reload>,
 }
 
+#[derive(Serialize)]
+struct Traced {
+    code: u16,
+    traced: Vec<String>,
+}
+
+/// The order to log all lines of a client.
+pub const TRACE: &str = "trace";
+
 /// `/api/v1/raw`.
 pub fn answer(call: &Call<'_>) -> Answer {
     let config = call.server.config();
@@ -87,6 +98,7 @@ pub fn answer(call: &Call<'_>) -> Answer {
         "reload" => reload(call),
         "upgrade" => upgrade(call),
         "reload-fetch" => fetch(call),
+        TRACE => trace_client(call),
         _ => Answer::error(ErrorCode::ConfigRaw),
     }
 }
@@ -138,6 +150,32 @@ fn upgrade(call: &Call<'_>) -> Answer {
             Answer::error(error.code())
         }
     }
+}
+
+/// `cid` is the client, `on` 1 or 0; without them it only tells whose lines are all logged. The end of the client ends it.
+fn trace_client(call: &Call<'_>) -> Answer {
+    let (id, order) = (call.query("cid"), call.query("on"));
+    let client = ContextId::parse(&id).and_then(|id| call.server.clients.get(id));
+    match (client, order.as_str()) {
+        (None, "") if id.is_empty() => {}
+        (None, "0" | "1") => return Answer::error(ErrorCode::ClientNotFound),
+        (Some(client), "1") => {
+            if !trace::trace(client.id) {
+                log::warn!("client {id} is not traced: {} others are", trace::TRACED_MAX);
+                return Answer::error(ErrorCode::ConfigRawParams);
+            }
+            log::info!("client {id} is traced, ordered by the API");
+        }
+        (Some(client), "0") => {
+            trace::untrace(client.id);
+            log::info!("client {id} is traced no more");
+        }
+        _ => return Answer::error(ErrorCode::ConfigRawParams),
+    }
+    Answer::json(&Traced {
+        code: 0,
+        traced: trace::traced().iter().map(ContextId::to_string).collect(),
+    })
 }
 
 fn fetch(call: &Call<'_>) -> Answer {

@@ -370,7 +370,7 @@ fn a_password_guards_every_path_of_the_api() {
 fn orders_need_permission() {
     with_api("raw-off", "", |site| {
         site.assert_like("/api/v1/raw?rpc=raw", RAW);
-        for order in ["reload", "upgrade", "reload-fetch", "query", "", "x"] {
+        for order in ["reload", "upgrade", "reload-fetch", "trace", "query", "", "x"] {
             assert_eq!(site.code(&format!("/api/v1/raw?rpc={order}")), 1061, "{order}");
         }
     });
@@ -389,8 +389,38 @@ fn orders_need_permission() {
                 assert_eq!(site.code(&format!("/api/v1/raw{target}")), 1060, "{target}");
             }
             site.assert_like("/api/v1/raw?rpc=reload-fetch", RELOAD);
+            assert_eq!(site.code("/api/v1/raw?rpc=trace"), 0);
+            assert_eq!(site.code("/api/v1/raw?rpc=trace&cid=nobody00&on=1"), 2049);
+            assert_eq!(site.code("/api/v1/raw?rpc=trace&cid=x"), 1063);
         },
     );
+}
+
+#[test]
+fn the_inside_is_shown_to_those_who_may_give_orders() {
+    with_api("inside-off", "", |site| {
+        for path in ["/api/v1/configs", "/api/v1/coroutines"] {
+            assert_eq!(site.code(path), 1061, "{path}");
+        }
+    });
+    with_api("inside-on", "raw_api { enabled on; }", |site| {
+        let configs = site.json("/api/v1/configs");
+        let found = |directive: &str| -> Vec<Value> {
+            let all = configs["data"]["directives"].as_array().unwrap().iter();
+            all.filter(|entry| entry["directive"] == directive).cloned().collect()
+        };
+        let raw = &found("http_api.raw_api.enabled")[0];
+        assert_eq!((&raw["value"], &raw["place"]), (&"on".into(), &"".into()));
+        assert!(raw["origin"].as_str().unwrap().contains("srs.conf:"), "{raw}");
+        assert_eq!(found("vhost.enabled").len(), configs["data"]["vhosts"]);
+        let answer = site.get("/api/v1/configs?format=text", "");
+        assert_eq!(answer.field("Content-Type"), Some("text/plain; charset=utf-8"));
+        let own = site.json("/api/v1/coroutines?count=1000");
+        let all = own["coroutines"].as_array().unwrap();
+        assert_eq!(own["total"], all.len());
+        assert_eq!(all.iter().filter(|entry| entry["state"] == "runs").count(), 1);
+        assert_eq!(site.json("/api/v1/coroutines?cid=x")["total"], 0);
+    });
 }
 
 #[test]
