@@ -7,6 +7,7 @@
 //! `Send` never change threads, and the private `AssertSend` states no more than that.
 
 mod list;
+mod stack;
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -23,6 +24,7 @@ use super::reactor;
 use super::sync::Condition;
 pub use list::{Doing, Snapshot, Wait, list, live_count};
 pub(super) use list::{REACTOR, begin_turn};
+pub use stack::trim as trim_stack;
 
 /// Stack of an ordinary coroutine, bytes. Only pages that are touched cost memory (about 8 KB for a player).
 pub const STACK_BYTES: usize = 128 << 10;
@@ -50,6 +52,8 @@ pub(super) struct Task {
     /// When it was parked, as [`list`] counts.
     since: Cell<u32>,
     stack_bytes: u32,
+    /// An address at the stack's upper end, where it begins.
+    stack_top: Cell<usize>,
     /// Its context id while it does not run.
     context: Cell<ContextId>,
     /// When the present wait ends at the latest.
@@ -202,6 +206,7 @@ where
         index: Cell::new(0),
         since: Cell::new(list::turn()),
         stack_bytes: u32::try_from(stack_bytes).unwrap_or(u32::MAX),
+        stack_top: Cell::new(0),
         context: Cell::new(ContextId::current()),
         deadline: Cell::new(Moment::NEVER),
         armed: Cell::new(Moment::NEVER),
@@ -234,6 +239,7 @@ fn run_body<T, F: FnOnce() -> T>(task: Rc<Task>, outcome: Rc<Outcome<T>>, body: 
     // The handle is set here and not by the spawner: only inside may tells it.
     let _ = task.handle.set(may::coroutine::current());
     task.context.get().enter();
+    task.stack_top.set(stack::depth());
     CURRENT.replace(Some(task));
     let result = catch_unwind(AssertUnwindSafe(body)).map_err(|payload| Panicked(panic_text(&*payload)));
     reactor::stay_on_thread();

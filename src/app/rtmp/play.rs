@@ -132,6 +132,7 @@ struct Player<'a> {
 impl Player<'_> {
     fn play(&mut self, session: &mut Session<Socket>, turn: &Turn) -> Result<()> {
         let mut progress = Progress::new();
+        coroutine::trim_stack();
         loop {
             while let Some(command) = session.try_read_command()? {
                 match session.play_command(&command)? {

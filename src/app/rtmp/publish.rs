@@ -183,6 +183,7 @@ impl<S: Sink> Sink for Publisher<'_, S> {
 impl<S: Sink> Publisher<'_, S> {
     fn take_all(&mut self, session: &mut Session<Socket>, kind: PublishKind, turn: &Turn) -> Result<()> {
         self.stream.set_read_timeout(Some(self.vhost.publish.firstpkt_timeout));
+        coroutine::trim_stack();
         loop {
             let message = self.next_message(session)?;
             self.follow(session);

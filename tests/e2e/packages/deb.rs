@@ -116,11 +116,9 @@ fn package_deb_is_for_the_machine_of_its_program() {
     let refused = make(SCRIPT, &folder, &[&program]).exits_with(1);
     assert!(refused.output.contains("--arch"), "{}", refused.output);
     made(SCRIPT, &folder, &[&program, "--arch=s390x", "--compress=none"]);
+    let text = format!("--program={}/Cargo.toml", env!("CARGO_MANIFEST_DIR"));
     for (bad, why) in [
-        (
-            &format!("--program={}/Cargo.toml", env!("CARGO_MANIFEST_DIR")),
-            "no ELF header",
-        ),
+        (text.as_str(), "no ELF header"),
         ("--version=-1", "begin with a digit"),
         ("--prefix=/opt/a b", "letters"),
     ] {

@@ -69,6 +69,7 @@ impl<'p, 'c, 's> Player<'p, 'c, 's> {
     /// The socket's; [`ErrorCode::SocketClosed`] when the client leaves.
     pub fn play(mut self) -> Result<()> {
         let mut due = true;
+        coroutine::trim_stack();
         loop {
             if self.has_left()? {
                 return Ok(());
