@@ -10,6 +10,7 @@ use crate::app::source::{Publication, Source};
 use crate::core::clock::Moment;
 use crate::core::coroutine::{sleep, spawn};
 use crate::core::id::ContextId;
+use crate::core::limits::SOURCE_GOP_BYTES;
 use crate::core::runtime::run;
 use crate::kernel::frame::{Frame, Kind};
 
@@ -145,6 +146,8 @@ fn an_mp4_player_ends_where_codec_parameters_change() {
 
 #[test]
 fn a_player_that_takes_nothing_is_cut_off() {
+    // A GOP of 25 of them is within what a stream keeps.
+    const PICTURE_BYTES: u32 = (SOURCE_GOP_BYTES / 48) as u32;
     for extension in ["flv", "mp4"] {
         run(move || {
             let site = site(&format!("live-slow-{extension}"), extension);
@@ -156,8 +159,8 @@ fn a_player_that_takes_nothing_is_cut_off() {
             let before = Moment::now();
             let mut time = 1000;
             while source.consumer_count() > 1 {
-                // 25 MB a second, more than the sockets' buffers hold.
-                publication.push(picture(time, time % 1000 == 0, 1_000_000));
+                // 25 a second, which are soon more than the sockets' buffers hold.
+                publication.push(picture(time, time % 1000 == 0, PICTURE_BYTES));
                 time += 40;
                 sleep(Duration::from_millis(40));
                 assert!(Moment::now().since(before) < Duration::from_secs(8), "{extension}");
@@ -165,7 +168,7 @@ fn a_player_that_takes_nothing_is_cut_off() {
             // The time limit of these tests is 300 ms.
             assert!(Moment::now().since(before) >= Duration::from_millis(300));
             drop((publication, stuck));
-            assert!(reader.join().unwrap() > 5_000_000);
+            assert!(reader.join().unwrap() > 5 * PICTURE_BYTES as usize);
             site.wait_until_empty();
         })
         .unwrap();
