@@ -82,12 +82,11 @@ fn what_the_socket_does_not_take_is_the_coroutines_matter() {
     run(|| {
         let (source, publication) = source(play());
         let mut player = Player::join(&source);
-        // So that what the sockets' buffers hold is less than what the stream keeps.
-        player.server.set_send_buffer(64 << 10).unwrap();
-        let count = 400.min(SOURCE_JOURNAL_BYTES / 2 / 60_000);
+        // 400 of them are less than what the stream keeps.
+        let bytes = 60_000.min(SOURCE_JOURNAL_BYTES / 460);
         let mut sent = Vec::new();
         let mut push = |index: u32| {
-            let frame = video(index * 40, index.is_multiple_of(50), 60_000);
+            let frame = video(index * 40, index.is_multiple_of(50), bytes);
             sent.push(frame.payload.clone());
             publication.push(frame);
         };
@@ -95,8 +94,8 @@ fn what_the_socket_does_not_take_is_the_coroutines_matter() {
         player.send();
         assert_eq!(player.server.try_read(&mut [0; 1]).unwrap(), None);
         // More than the sockets' buffers hold: the courier must stop, and the coroutine's wait end.
-        for index in 1..count {
-            push(index as u32);
+        for index in 1..400 {
+            push(index);
         }
         let before = Moment::now();
         player.delivery.wait(Moment::after(Duration::from_secs(5)));
@@ -105,7 +104,7 @@ fn what_the_socket_does_not_take_is_the_coroutines_matter() {
         let sender = spawn("sender", move || while delivery.send(u64::MAX).unwrap() > 0 {});
         let mut received = Vec::new();
         let mut buffer = vec![0; 256 << 10];
-        while received.len() < count {
+        while received.len() < 400 {
             let count = player.client.read(&mut buffer).unwrap();
             player.input.extend_from_slice(&buffer[..count]);
             while let Some(message) = player.decoder.decode(&mut player.input).unwrap() {
