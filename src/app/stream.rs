@@ -173,11 +173,6 @@ impl Stream {
         self.socket.set_nodelay(nodelay)
     }
 
-    /// See [`TcpStream::set_send_buffer`].
-    pub fn set_send_buffer(&self, bytes: usize) -> io::Result<()> {
-        self.socket.set_send_buffer(bytes)
-    }
-
     /// See [`TcpStream::set_quick_ack`].
     pub fn set_quick_ack(&self, quick: bool) {
         self.socket.set_quick_ack(quick);

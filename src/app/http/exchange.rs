@@ -26,6 +26,8 @@ use crate::protocol::websocket::{self, Opcode};
 
 /// What is read at once, bytes.
 const READ_BYTES: usize = 4096;
+/// The same of a look at what a player says, which is little; the stack of each player holds it.
+const LOOK_BYTES: usize = 512;
 
 /// The bytes that come from a peer.
 pub struct Input<'s> {
@@ -387,7 +389,7 @@ impl<'c, 's> Exchange<'c, 's> {
     /// # Errors
     /// [`ErrorCode::SocketClosed`] at the peer's end, [`ErrorCode::SocketRead`].
     pub fn try_input(&mut self) -> Result<&mut BytesMut> {
-        let mut bytes = [0; READ_BYTES];
+        let mut bytes = [0; LOOK_BYTES];
         let read = self.input.stream.try_read(&mut bytes);
         match read.io_wrap(ErrorCode::SocketRead, || "watch player".into())? {
             Some(0) => return Err(Error::new(ErrorCode::SocketClosed, "player closed the connection")),
