@@ -3,6 +3,8 @@
 use std::fs;
 use std::net::TcpStream;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
@@ -225,4 +227,39 @@ fn in_high_water_transcoders_wait_and_a_reload_switches_it_off() {
     server.wait_for_line(&["circuit breaker: normal water"]);
     server.wait_for_line(&["transcode", "started pid="]);
     site.finish(load);
+}
+
+#[test]
+fn a_reload_changes_thresholds_and_pulses() {
+    let site = Site::start([NEVER, NEVER, NEVER], "");
+    let server = &site.server;
+    let set = |block: &str| {
+        let file = server.file("srs.conf");
+        let text = fs::read_to_string(&file).expect("read the configuration");
+        let (before, rest) = text.split_once("circuit_breaker {").expect("the block");
+        let (_, after) = rest.split_once('}').expect("the end of the block");
+        fs::write(&file, format!("{before}circuit_breaker {{ {block} }}{after}")).expect("write it");
+        server.signal(Signal::SIGHUP);
+    };
+    let others =
+        |names: &[&str]| -> String { names.iter().map(|name| format!("{name}_threshold {NEVER}; ")).collect() };
+    let load = site.load(150);
+    let high = format!("high_threshold {LITTLE}; high_pulse 3600; ");
+    set(&(high.clone() + &others(&["critical", "dying"])));
+    server.wait_for_line(&["[WARN]", "circuit breaker: high water"]);
+    let critical = format!("{high} critical_threshold {LITTLE}; critical_pulse 6; ");
+    set(&(critical.clone() + &others(&["dying"])));
+    server.wait_for_line(&["[WARN]", "circuit breaker: critical water"]);
+    set(&format!("{critical} dying_threshold {LITTLE}; dying_pulse 2;"));
+    server.wait_for_line(&["[WARN]", "circuit breaker: dying water"]);
+    site.finish(load);
+    // Both last longer than they do by default.
+    server.wait_for_line(&["[INFO]", "circuit breaker: critical water"]);
+    thread::sleep(Duration::from_millis(2500));
+    assert_eq!(site.water(), "critical");
+    server.wait_for_line(&["[INFO]", "circuit breaker: high water"]);
+    thread::sleep(Duration::from_millis(2500));
+    assert_eq!(site.water(), "high");
+    set("enabled off;");
+    server.wait_for_line(&["[INFO]", "circuit breaker: normal water"]);
 }
