@@ -94,7 +94,7 @@ fn origin(arguments: &Arguments) -> Origin {
 
 fn run(arguments: &Arguments) -> Result<u8> {
     // The environment is read and changed, which no other thread may do meanwhile.
-    let origins = Origins::of_process()?;
+    let mut origins = Origins::of_process()?;
     let started = handover::Start::of_process();
     // Before the configuration is checked against it; where it is refused, the check says what that means.
     let _ = setup::raise_file_limit();
@@ -118,6 +118,10 @@ fn run(arguments: &Arguments) -> Result<u8> {
         false => None,
     };
     let pid_path = std::path::absolute(&process.pid).unwrap_or_else(|_| process.pid.clone());
+    if let Some(succession) = origins.succession.as_mut().filter(|left| !left.brings(&pid_path)) {
+        // One that cannot be the server must know it before it accepts clients.
+        succession.hold(acquire_pid_file(process)?);
+    }
     let identity = identify(process, origins.seat);
     tank::start_background();
     // The parent of a server that ends with it would lose sight of the next one.

@@ -166,13 +166,13 @@ fn the_api_orders_it_too() {
     }
 }
 
-/// It listens already when it finds that it cannot be the server.
+/// It never listens: clients that it accepted would be cut off.
 #[test]
 fn a_program_that_cannot_hold_the_pid_file_changes_nothing() {
     let other = short_grace().start();
     let server = short_grace()
         .allow_error("hand-over failed")
-        .allow_error("PidFileAcquire")
+        .allow_error("PidFileProcessExists")
         .start();
     let bystander = Bystander::start(server.port());
     let visitors = Visitors::start(server.port());
@@ -181,7 +181,7 @@ fn a_program_that_cannot_hold_the_pid_file_changes_nothing() {
     let theirs = format!("pid {};", other.file("srs.pid").display());
     fs::write(&file, good.replace("pid srs.pid;", &theirs)).expect("write a bad file");
     server.signal(Signal::SIGUSR2);
-    server.wait_for_line(&["hand-over failed, this server goes on", "does not take the pid file"]);
+    server.wait_for_line(&["hand-over failed, this server goes on", "does not listen, it ended"]);
     bystander.assert_flows();
     assert!(visitors.finish() > 0, "nobody came");
     assert_eq!(pid_in_file(&server), Some(server.pid()));

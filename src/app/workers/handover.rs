@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -234,7 +234,10 @@ fn hear(line: &TcpStream, child: &Child, patience: Duration, lack: &str) -> Resu
 #[derive(Debug)]
 pub struct Succession {
     line: OwnedFd,
-    pid_file: Option<(OwnedFd, PathBuf)>,
+    /// The pid file of the predecessor.
+    left: Option<(OwnedFd, PathBuf)>,
+    /// Another one, which is ours already.
+    acquired: Option<PidFile>,
 }
 
 impl Succession {
@@ -242,9 +245,20 @@ impl Succession {
     pub fn of(inherited: &mut Inheritance) -> Option<Self> {
         let path = inherited.role.as_deref()?.strip_prefix(SUCCESSOR)?;
         Some(Succession {
-            pid_file: inherited.pid_file.take().zip(Some(path.into())),
+            left: inherited.pid_file.take().zip(Some(path.into())),
             line: inherited.line.take()?,
+            acquired: None,
         })
+    }
+
+    /// Whether the predecessor has left the pid file at this path, which [`Succession::complete`] takes.
+    pub fn brings(&self, pid_path: &Path) -> bool {
+        self.left.as_ref().is_some_and(|(_, path)| path == pid_path)
+    }
+
+    /// Holds another pid file than that of the predecessor.
+    pub fn hold(&mut self, pid_file: PidFile) {
+        self.acquired = Some(pid_file);
     }
 
     /// Tells the predecessor that this process listens, takes the pid file once it is free, and tells that too. A
@@ -264,9 +278,10 @@ impl Succession {
             Ok(1..) => {}
             Ok(0) | Err(_) => log::warn!("the server before this one is gone"),
         }
-        let acquired = match self.pid_file {
-            Some((file, path)) if path == pid_path => PidFile::take_over(file, path),
-            _ => PidFile::acquire(pid_path),
+        let acquired = match (self.acquired, self.left) {
+            (Some(acquired), _) => Ok(acquired),
+            (None, Some((file, path))) => PidFile::take_over(file, path),
+            (None, None) => PidFile::acquire(pid_path),
         };
         let acquired = acquired.map_err(|failed| Error::new(ErrorCode::PidFileAcquire, failed.to_string()))?;
         let _ = line.write_all(&[READY]);
