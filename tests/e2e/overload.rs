@@ -43,7 +43,7 @@ impl Site {
                 api.number(),
                 exporter.number()
             ))
-            .vhost("http_remux { enabled on; } hls { enabled on; hls_path ./html; hls_fragment 1; }")
+            .vhost("min_latency on; http_remux { enabled on; } hls { enabled on; hls_path ./html; hls_fragment 1; }")
             .start();
         server.wait_for_line(&["signal installed"]);
         Site {
@@ -92,12 +92,12 @@ impl Site {
             .to_owned()
     }
 
-    /// Real load: a publisher and players of it, until it is stopped.
+    /// Real load: a publisher and players of it, each message of which is sent at once, until it is stopped.
     fn load(&self, players: u32) -> Program {
         let mut command = Command::new(env!("CARGO_BIN_EXE_srs-bench"));
         let url = self.server.url("load");
         command
-            .args(["publish", &url, "--bitrate", "6m", "and", "play", &url, "-n"])
+            .args(["publish", &url, "--bitrate", "1m", "and", "play", &url, "-n"])
             .args([&players.to_string(), "--delay", "500ms"])
             .args(["--rate", "1000", "--verify", "--time", "0", "--json", "load.json"])
             .current_dir(self.server.folder());
@@ -143,7 +143,7 @@ fn in_dying_water_who_is_there_is_served_and_nobody_else() {
     wait_for("the playlist", 10, || {
         server.file("html/live/bystander.m3u8").exists().then_some(())
     });
-    let load = site.load(150);
+    let load = site.load(300);
     let line = server.wait_for_line(&["[WARN]", "circuit breaker: dying water", "cpu="]);
     println!("{line}");
     assert_eq!(site.get(&site.http, "/readyz").1, 503);
@@ -171,7 +171,7 @@ fn in_critical_water_publishers_may_come_and_players_may_not() {
     let site = Site::start([LITTLE, LITTLE, NEVER], "");
     let server = &site.server;
     let bystander = Bystander::start(server.port());
-    let load = site.load(150);
+    let load = site.load(300);
     server.wait_for_line(&["[WARN]", "circuit breaker: critical water"]);
     wait_for("players to be refused", 10, || {
         is_player_refused(server.port()).then_some(())
@@ -209,7 +209,7 @@ fn in_high_water_transcoders_wait_and_a_reload_switches_it_off() {
     fs::set_permissions(server.file("coder"), mode).expect("make it a program");
     server.signal(Signal::SIGHUP);
     server.wait_for_line(&["reload success"]);
-    let load = site.load(150);
+    let load = site.load(300);
     server.wait_for_line(&["[WARN]", "circuit breaker: high water", "start later"]);
     let tc_url = format!("rtmp://127.0.0.1:{}/live?vhost=other", server.port());
     let publisher = Rtmp::connect_as(server.port(), "live", &tc_url);
@@ -243,7 +243,7 @@ fn a_reload_changes_thresholds_and_pulses() {
     };
     let others =
         |names: &[&str]| -> String { names.iter().map(|name| format!("{name}_threshold {NEVER}; ")).collect() };
-    let load = site.load(150);
+    let load = site.load(300);
     let high = format!("high_threshold {LITTLE}; high_pulse 3600; ");
     set(&(high.clone() + &others(&["critical", "dying"])));
     server.wait_for_line(&["[WARN]", "circuit breaker: high water"]);
