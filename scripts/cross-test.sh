@@ -44,7 +44,7 @@ test_unit() {
 test_e2e() {
     local command
     cross_set_target "$1"
-    scripts/cross-build.sh "$1" --profile=router-test
+    scripts/cross-build.sh "$1" --router --profile=router-test
     command="${cross_qemu[*]} $cross_folder/$1/router-test/srs"
     SRS_E2E_ROUTER=$command cargo test --test e2e router:: -- --ignored --test-threads 2
 }
