@@ -15,6 +15,7 @@ use crate::support::port::Port;
 use crate::support::rtmp::Rtmp;
 use crate::support::server::{Server, Setup};
 use crate::support::wait::wait_for;
+pub use crate::support::web::get;
 
 /// A server whose API tells of its reloads.
 pub struct Site {
@@ -190,22 +191,6 @@ impl Site {
         let client = Rtmp::connect(self.server.port(), "live").and_then(|client| client.publish("live", stream));
         client.is_ok()
     }
-}
-
-/// The status and the body of an answer.
-#[track_caller]
-pub fn get(port: u16, target: &str) -> (u16, String) {
-    let mut socket = TcpStream::connect(("127.0.0.1", port)).expect("connect");
-    socket
-        .set_read_timeout(Some(Duration::from_secs(10)))
-        .expect("set a time limit");
-    write!(socket, "GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").expect("ask");
-    let mut answer = Vec::new();
-    let _ = socket.read_to_end(&mut answer);
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    (status.unwrap_or(0), body.to_owned())
 }
 
 /// The head of an answer, whose body may never end; `fields` are more lines of the request.
