@@ -1,6 +1,7 @@
 //! What the kernel tells of this process and its machine: cheap calls, and files under /proc, which never wait for a disk.
 
 use std::fs;
+use std::io;
 use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
@@ -27,14 +28,22 @@ fn used(who: UsageWho) -> Duration {
 
 /// Resident memory of the process, bytes; 0 if /proc does not tell.
 pub fn resident_bytes() -> u64 {
-    let statm = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    resident_bytes_of(std::process::id()).unwrap_or(0)
+}
+
+/// Resident memory of a process, bytes.
+///
+/// # Errors
+/// `NotFound` when there is none of this number.
+pub fn resident_bytes_of(pid: u32) -> io::Result<u64> {
+    let statm = fs::read_to_string(format!("/proc/{pid}/statm"))?;
     let pages: u64 = statm
         .split_whitespace()
         .nth(1)
         .and_then(|pages| pages.parse().ok())
         .unwrap_or(0);
     let page = sysconf(SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096);
-    pages * u64::try_from(page).unwrap_or(4096)
+    Ok(pages * u64::try_from(page).unwrap_or(4096))
 }
 
 #[cfg(test)]

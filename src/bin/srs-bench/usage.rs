@@ -1,11 +1,11 @@
 //! What a process uses, ours or another one's, as the kernel tells.
 
-use std::fs;
 use std::io;
 use std::time::Duration;
 
 use nix::time::ClockId;
-use nix::unistd::{Pid, SysconfVar, sysconf};
+use nix::unistd::Pid;
+use srs_may::core::machine::resident_bytes_of;
 
 /// What one or several processes have used.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -32,21 +32,10 @@ impl Usage {
             let number = i32::try_from(*pid).map_err(|_| io::Error::from(io::ErrorKind::NotFound))?;
             let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(number))?;
             sum.cpu += Duration::from(clock.now()?);
-            sum.resident += resident(*pid)?;
+            sum.resident += resident_bytes_of(*pid)?;
         }
         Ok(sum)
     }
-}
-
-fn resident(pid: u32) -> io::Result<u64> {
-    let statm = fs::read_to_string(format!("/proc/{pid}/statm"))?;
-    let pages: u64 = statm
-        .split_whitespace()
-        .nth(1)
-        .and_then(|pages| pages.parse().ok())
-        .unwrap_or(0);
-    let page = sysconf(SysconfVar::PAGE_SIZE).ok().flatten().unwrap_or(4096);
-    Ok(pages * u64::try_from(page).unwrap_or(4096))
 }
 
 #[cfg(test)]
