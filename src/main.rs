@@ -144,7 +144,6 @@ fn run(arguments: &Arguments) -> Result<u8> {
             pid_file,
         },
         succession: origins.succession,
-        pid_path,
         origin,
         identity,
         blocked,
@@ -341,7 +340,6 @@ struct Start {
     auto_reload: bool,
     /// What the server before this one has left.
     succession: Option<Succession>,
-    pid_path: PathBuf,
 }
 
 impl Start {
@@ -387,7 +385,7 @@ impl Start {
         drop(inheritance::take_rest());
         let office = Office::new(self.holding);
         if let Some(succession) = self.succession {
-            office.hold(succession.complete(self.pid_path)?);
+            office.hold(succession.complete()?);
         }
         let steering = Steering {
             server: server.clone(),
@@ -431,7 +429,7 @@ impl Start {
         }
         master.start()?;
         if let Some(succession) = self.succession {
-            office.hold(succession.complete(self.pid_path)?);
+            office.hold(succession.complete()?);
         }
         master.serve(signals);
         Ok(())

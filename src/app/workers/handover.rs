@@ -234,10 +234,16 @@ fn hear(line: &TcpStream, child: &Child, patience: Duration, lack: &str) -> Resu
 #[derive(Debug)]
 pub struct Succession {
     line: OwnedFd,
-    /// The pid file of the predecessor.
-    left: Option<(OwnedFd, PathBuf)>,
+    pid_file: Option<Claim>,
+}
+
+/// The pid file that a successor is to hold.
+#[derive(Debug)]
+enum Claim {
+    /// The predecessor's, which it has locked.
+    Left(OwnedFd, PathBuf),
     /// Another one, which is ours already.
-    acquired: Option<PidFile>,
+    Held(PidFile),
 }
 
 impl Succession {
@@ -245,20 +251,19 @@ impl Succession {
     pub fn of(inherited: &mut Inheritance) -> Option<Self> {
         let path = inherited.role.as_deref()?.strip_prefix(SUCCESSOR)?;
         Some(Succession {
-            left: inherited.pid_file.take().zip(Some(path.into())),
+            pid_file: inherited.pid_file.take().map(|file| Claim::Left(file, path.into())),
             line: inherited.line.take()?,
-            acquired: None,
         })
     }
 
     /// Whether the predecessor has left the pid file at this path, which [`Succession::complete`] takes.
     pub fn brings(&self, pid_path: &Path) -> bool {
-        self.left.as_ref().is_some_and(|(_, path)| path == pid_path)
+        matches!(&self.pid_file, Some(Claim::Left(_, path)) if path == pid_path)
     }
 
     /// Holds another pid file than that of the predecessor.
     pub fn hold(&mut self, pid_file: PidFile) {
-        self.acquired = Some(pid_file);
+        self.pid_file = Some(Claim::Held(pid_file));
     }
 
     /// Tells the predecessor that this process listens, takes the pid file once it is free, and tells that too. A
@@ -266,7 +271,7 @@ impl Succession {
     ///
     /// # Errors
     /// When it does not make way, or the pid file cannot be taken; then the predecessor goes on, and this process ends.
-    pub fn complete(self, pid_path: PathBuf) -> Result<PidFile> {
+    pub fn complete(self) -> Result<PidFile> {
         let what = || "take over from the server before this one".to_owned();
         let line = unix::connection(self.line).io_wrap(ErrorCode::SocketRead, what)?;
         line.set_read_timeout(Some(RELEASE));
@@ -278,12 +283,14 @@ impl Succession {
             Ok(1..) => {}
             Ok(0) | Err(_) => log::warn!("the server before this one is gone"),
         }
-        let acquired = match (self.acquired, self.left) {
-            (Some(acquired), _) => Ok(acquired),
-            (None, Some((file, path))) => PidFile::take_over(file, path),
-            (None, None) => PidFile::acquire(pid_path),
+        let failed = |why: String| Error::new(ErrorCode::PidFileAcquire, why);
+        let acquired = match self.pid_file {
+            Some(Claim::Held(file)) => file,
+            Some(Claim::Left(file, path)) => {
+                PidFile::take_over(file, path).map_err(|error| failed(error.to_string()))?
+            }
+            None => return Err(failed("there is no pid file to take over".to_owned())),
         };
-        let acquired = acquired.map_err(|failed| Error::new(ErrorCode::PidFileAcquire, failed.to_string()))?;
         let _ = line.write_all(&[READY]);
         log::info!("took over from the server before this one");
         Ok(acquired)
