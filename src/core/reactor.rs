@@ -418,6 +418,7 @@ fn thread_id() -> usize {
 }
 
 /// Whether the calling thread is the worker.
+#[inline]
 pub(super) fn is_worker() -> bool {
     WORKER.get() == Some(&thread_id())
 }
@@ -427,14 +428,14 @@ pub(super) fn is_worker() -> bool {
 #[inline]
 pub(super) fn assert_thread() {
     assert!(
-        WORKER.get() == Some(&thread_id()),
+        is_worker(),
         "coroutine code runs outside the worker thread: a wait of may's own was called"
     );
 }
 
 /// As [`assert_thread`], for where a panic would unwind through values of the worker: ends the process.
 pub(super) fn stay_on_thread() {
-    if WORKER.get() != Some(&thread_id()) {
+    if !is_worker() {
         eprintln!("a coroutine left the worker thread: a wait of may's own was called");
         std::process::abort();
     }

@@ -170,11 +170,10 @@ impl Player<'_> {
         self.delivery.send_as(merged, by_courier);
         self.latency = merged.latency;
         self.pause_between = vhost.play.send_min_interval;
-        log::debug!("the player takes on the settings of a reload, by_courier={by_courier}");
         // It fails only for one that has gone.
         let _ = self.stream.set_nodelay(vhost.tcp_nodelay || vhost.min_latency);
         log::debug!(
-            "play settings have changed, smi={}ms, mw_sleep={}, mw_msgs={}, realtime={}, tcp_nodelay={}",
+            "play settings have changed, smi={}ms, mw_sleep={}, mw_msgs={}, realtime={}, tcp_nodelay={}, by_courier={by_courier}",
             self.pause_between.as_millis(),
             merged.latency.as_millis(),
             merged.messages,

@@ -107,7 +107,7 @@ pub fn v1(call: &Call<'_>) -> Answer {
             vhosts: "all vhosts, or one by its id",
             streams: "streams, or one by its id; ?start=N&count=N",
             clients: "clients, or one by its id; ?start=N&count=N; DELETE cuts one off",
-            raw: "orders: ?rpc=raw, reload, reload-fetch, trace",
+            raw: "orders: ?rpc=raw, reload, reload-fetch, upgrade, trace",
             clusters: "the origin that has a stream; ?vhost=V&app=A&stream=S",
             perf: "not available",
             tcmalloc: "not available",
