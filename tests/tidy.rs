@@ -110,7 +110,6 @@ const BANS: &[Ban] = &[
             // Job files, media and results, before and after the load; the kernel's own figures.
             "src/bin/srs-bench/main.rs",
             "src/bin/srs-bench/reel.rs",
-            "src/bin/srs-bench/usage.rs",
         ],
         instead: "a slow disk would stop every stream; use crate::core::offload",
     },
