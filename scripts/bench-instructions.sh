@@ -1,24 +1,19 @@
 #!/usr/bin/env bash
-# Counts the instructions of the hot functions under callgrind and compares with benches/instructions.txt.
+# Counts the instructions of the hot functions under callgrind and compares with benches/instructions/counts.txt.
 #   scripts/bench-instructions.sh            compares; fails if one took a quarter more with the same compiler
 #   scripts/bench-instructions.sh --update   makes the counts of now what is compared with
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-baseline=benches/instructions.txt
+baseline=benches/instructions/counts.txt
 # A round more or less is what a function costs; what comes before and after falls out.
 few=20 many=120
 worst=25
 
 command -v valgrind >/dev/null || { echo 'valgrind is missing: apt-get install valgrind' >&2 && exit 1; }
 compiler=$(rustc -V)
-program=$(cargo bench --bench instructions --no-run --message-format=json 2>/dev/null |
-    python3 -c 'import json, sys
-for line in sys.stdin:
-    message = json.loads(line)
-    if message.get("target", {}).get("name") == "instructions" and message.get("executable"):
-        print(message["executable"])' | tail -n 1)
-[ -n "$program" ] || { echo 'the bench does not build: cargo bench --bench instructions --no-run' >&2 && exit 1; }
+cargo build --quiet --package instructions --profile instructions
+program=${CARGO_TARGET_DIR:-target}/instructions/instructions
 
 # instructions NAME ROUNDS
 instructions() {

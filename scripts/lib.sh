@@ -22,7 +22,7 @@ static_checks() {
     step 'format' 'Run: cargo fmt' cargo fmt --check
     # All features are the default ones and more.
     step 'lints with all features' 'Mend what clippy names; a relaxed lint needs its reason beside it.' \
-        cargo clippy --quiet --all-targets --all-features -- -D warnings
+        cargo clippy --quiet --package srs-may --package instructions --all-targets --all-features -- -D warnings
     step 'lints without the optional parts' 'As above, with --no-default-features.' \
-        cargo clippy --quiet --all-targets --no-default-features -- -D warnings
+        cargo clippy --quiet --lib --bins --no-default-features -- -D warnings
 }

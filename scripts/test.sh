@@ -23,18 +23,31 @@ have_nextest() {
     cargo nextest --version >/dev/null 2>&1
 }
 
-# run_tests NAME PROFILE EXPRESSION CARGO-TEST-ARGUMENTS…
+# run_tests NAME PROFILE CARGO-TEST-ARGUMENTS…
 run_tests() {
-    local name=$1 profile=$2 expression=$3
-    shift 3
+    local name=$1 profile=$2
+    shift 2
     if have_nextest; then
-        local wanted=$expression
-        [ -z "$filter" ] || wanted="($expression) & test($filter)"
-        logged "$name" cargo nextest run --color never --no-tests pass --profile "$profile" -E "$wanted"
+        logged "$name" cargo nextest run --color never --no-tests pass --profile "$profile" "$@" ${filter:+-E "test($filter)"}
     else
         echo 'cargo-nextest is not installed (cargo install cargo-nextest --locked); cargo test does as well, but slower'
         logged "$name" cargo test --no-fail-fast --color never "$@" ${filter:+"$filter"}
     fi
+}
+
+# The unit tests are built without optimisation: it takes them longer to be made faster than to run.
+unit_tests() {
+    CARGO_PROFILE_TEST_OPT_LEVEL=0 run_tests unit default --lib
+}
+
+# All but the unit and the end-to-end tests.
+other_tests=()
+for file in tests/*.rs; do
+    other_tests+=(--test "$(basename "$file" .rs)")
+done
+
+build() {
+    CARGO_PROFILE_TEST_OPT_LEVEL=0 cargo test --quiet --no-run --lib && cargo test --quiet --no-run --bins --test '*'
 }
 
 # Adds up the closing lines of nextest (`N passed, N failed`) and of cargo test (`N passed; N failed`). Nextest indents
@@ -57,15 +70,16 @@ if [ ${#failed_steps[@]} -gt 0 ]; then
     exit 1
 fi
 [ -n "$filter" ] || static_checks
-step 'build' 'The compiler says what is wrong.' cargo test --quiet --no-run --tests
-step 'unit tests, tidy, configuration' 'The failing test is named above; run it alone with: scripts/test.sh NAME' \
-    run_tests unit default 'not binary(e2e)' --lib --bins --test tidy --test conf --test fuzz_smoke --test regress
+step 'build' 'The compiler says what is wrong.' build
+step 'unit tests' 'The failing test is named above; run it alone with: scripts/test.sh NAME' unit_tests
+step 'tidy, configuration, one process a test' 'The failing test is named above; run it alone with: scripts/test.sh NAME' \
+    run_tests processes default --bins "${other_tests[@]}"
 [ -n "$filter" ] || step 'context switches for routers' 'They are in scripts/cross/generator, whose README says what they must keep to.' \
     logged generator cargo test --color never --manifest-path scripts/cross/generator/Cargo.toml --tests
 [ -n "$filter" ] || step 'examples in the documentation' 'The failing example is named above.' \
     logged doc cargo test --color never --doc
 step 'end-to-end tests' 'The failing test tells which folder it leaves for a look; run it alone with: scripts/test.sh NAME' \
-    run_tests e2e e2e 'binary(e2e)' --test e2e
+    run_tests e2e e2e --test e2e
 [ -n "$filter" ] || step 'the program of a router, emulated' 'Run it alone with: scripts/cross-test.sh mipsel-unknown-linux-musl --e2e' \
     logged router scripts/cross-test.sh mipsel-unknown-linux-musl --e2e
 

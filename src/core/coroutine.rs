@@ -30,6 +30,8 @@ pub use stack::trim as trim_stack;
 pub const STACK_BYTES: usize = 128 << 10;
 /// Stack of a coroutine that runs TLS or WebRTC, bytes (a debug build's handshake needs over 128 KB).
 pub const LARGE_STACK_BYTES: usize = 512 << 10;
+/// Unit tests may be built without optimisation (scripts/test.sh does), where frames are several times larger.
+const FRAMES: usize = if cfg!(test) { 4 } else { 1 };
 
 /// How many operations in a row may succeed without waiting before a coroutine lets others run.
 const STREAK_MAX: u8 = 64;
@@ -205,7 +207,7 @@ where
         wait: Cell::new(Wait::Turn),
         index: Cell::new(0),
         since: Cell::new(list::turn()),
-        stack_bytes: u32::try_from(stack_bytes).unwrap_or(u32::MAX),
+        stack_bytes: u32::try_from(stack_bytes * FRAMES).unwrap_or(u32::MAX),
         stack_top: Cell::new(0),
         context: Cell::new(ContextId::current()),
         deadline: Cell::new(Moment::NEVER),
@@ -232,7 +234,7 @@ where
 
 /// may counts stacks in machine words.
 pub(super) fn stack_words(bytes: usize) -> usize {
-    bytes / size_of::<usize>()
+    bytes * FRAMES / size_of::<usize>()
 }
 
 fn run_body<T, F: FnOnce() -> T>(task: Rc<Task>, outcome: Rc<Outcome<T>>, body: F) {

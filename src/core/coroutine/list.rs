@@ -150,7 +150,7 @@ fn milliseconds(moment: Moment) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{STACK_BYTES, sleep, spawn, yield_now};
+    use super::super::{FRAMES, STACK_BYTES, sleep, spawn, yield_now};
     use super::*;
     use crate::core::runtime::run;
     use crate::core::sync::Condition;
@@ -189,7 +189,7 @@ mod tests {
                 (Some(Wait::Timer), Some(Wait::Condition))
             );
             let waiting = found("waiter").unwrap();
-            assert_eq!((waiting.context, waiting.stack_bytes), (theirs, STACK_BYTES));
+            assert_eq!((waiting.context, waiting.stack_bytes), (theirs, STACK_BYTES * FRAMES));
             assert!(matches!(waiting.doing, Doing::Waits(_, since) if since >= Duration::from_millis(10)));
             let own = list()
                 .into_iter()

@@ -1,7 +1,7 @@
 //! Instructions of the hot functions, counted and not timed: the same on every machine for one compiler.
 //!
 //! `scripts/bench-instructions.sh` runs `instructions NAME ROUNDS` under callgrind for two numbers of rounds, so that what
-//! comes before and after falls out, and compares with `benches/instructions.txt`. A round is a second of H.264 and AAC at
+//! comes before and after falls out, and compares with `counts.txt`. A round is a second of H.264 and AAC at
 //! 250 kb/s in 68 messages, or 100 commands.
 
 use std::hint::black_box;
@@ -19,7 +19,6 @@ use srs_may::protocol::amf0::Object;
 use srs_may::protocol::rtmp::chunk::{Decoder, Encoder};
 use srs_may::protocol::rtmp::message::{Command, CommandName};
 
-/// What is counted.
 /// A name, and what runs so many times.
 type Bench = (&'static str, fn(u32));
 
