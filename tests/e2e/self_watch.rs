@@ -128,10 +128,10 @@ fn files_are_told_before_they_run_out() {
     let mut idle = Vec::new();
     let mut open_until = |percent: usize| {
         while server.open_files() * 100 < FILES * percent {
+            let before = server.open_files();
             idle.push(TcpStream::connect(("127.0.0.1", server.port())).expect("connect"));
-            let wanted = idle.len();
             wait_for("the server to accept", 5, || {
-                (server.open_files() >= wanted).then_some(())
+                (server.open_files() > before).then_some(())
             });
         }
     };

@@ -82,6 +82,8 @@ pub struct Office {
     start: Start,
     bound_by: Option<&'static str>,
     pid_file: RefCell<Option<PidFile>>,
+    /// From the moment when a hand-over begins, before there is a program, until it ends.
+    is_passing: Cell<bool>,
     /// The next program, until it is the server.
     successor: RefCell<Option<Rc<Child>>>,
     is_leaving: Cell<bool>,
@@ -94,6 +96,7 @@ impl Office {
             start: holding.start,
             bound_by: holding.bound_by,
             pid_file: RefCell::new(holding.pid_file),
+            is_passing: Cell::new(false),
             successor: RefCell::new(None),
             is_leaving: Cell::new(false),
         })
@@ -118,7 +121,13 @@ impl Office {
     ) {
         let office = self.clone();
         coroutine::spawn("hand-over", move || {
-            match office.refuse().and_then(|()| office.hand_over(sockets()?)) {
+            let passed = office.refuse().and_then(|()| {
+                office.is_passing.set(true);
+                let passed = sockets().and_then(|sockets| office.hand_over(sockets));
+                office.is_passing.set(false);
+                passed
+            });
+            match passed {
                 Ok(()) => retire(),
                 Err(error) => log::error!("hand-over failed, this server goes on: {error}"),
             }
@@ -138,7 +147,7 @@ impl Office {
         let why = match self.bound_by {
             Some(why) => why,
             None if self.is_leaving.get() => "the server ends already",
-            None if self.successor.borrow().is_some() => "a new program is being started already",
+            None if self.is_passing.get() => "a new program is being started already",
             None => return Ok(()),
         };
         Err(Error::new(ErrorCode::StInitialize, why))
@@ -157,7 +166,10 @@ impl Office {
         })?;
         let child = Rc::new(child);
         self.successor.replace(Some(child.clone()));
-        let handed = hear(&line, &child, PATIENCE, "does not listen").and_then(|()| self.yield_to(&line, &child));
+        let handed = self
+            .stay()
+            .and_then(|()| hear(&line, &child, PATIENCE, "does not listen"))
+            .and_then(|()| self.yield_to(&line, &child));
         self.successor.replace(None);
         // Nobody else keeps a child that is no successor any more.
         let child = Rc::into_inner(child).expect("the successor is let go of before");
@@ -186,11 +198,17 @@ impl Office {
         }
     }
 
+    /// Nobody takes the place of a server that has begun to end, maybe while the program was being started.
+    fn stay(&self) -> Result<()> {
+        match self.is_leaving.get() {
+            true => Err(Error::new(ErrorCode::StInitialize, "the server ends")),
+            false => Ok(()),
+        }
+    }
+
     /// Lets the program that listens have the pid file, and waits until it holds it.
     fn yield_to(&self, line: &TcpStream, child: &Child) -> Result<()> {
-        if self.is_leaving.get() {
-            return Err(Error::new(ErrorCode::StInitialize, "the server ends"));
-        }
+        self.stay()?;
         if let Some(file) = &*self.pid_file.borrow() {
             let unlocked = file.unlock();
             unlocked.io_wrap(ErrorCode::PidFileLock, || "unlock the pid file".into())?;
