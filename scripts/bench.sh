@@ -85,13 +85,15 @@ END
 
 # start SERVER LOAD: on the first core, in the background, until it listens.
 start() {
+    local each=''
+    [ "$2" != realtime ] || each=--each
     case $1 in
         ours) conf_ours "$2" ;;
         nginx) conf_nginx ;;
     esac
     # Nothing but the program itself in the background, whose process is watched.
     case $1 in
-        floor) taskset -c 0 "$binaries/srs-bench" floor 127.0.0.1:$port --bitrate 250k >"$work/out" 2>&1 & ;;
+        floor) taskset -c 0 "$binaries/srs-bench" floor 127.0.0.1:$port --bitrate 250k $each >"$work/out" 2>&1 & ;;
         ours) taskset -c 0 "$binaries/srs" -c "$work/srs.conf" >"$work/out" 2>&1 & ;;
         nginx) taskset -c 0 nginx -p "$work/nginx" -c "$work/nginx.conf" -e "$work/nginx.log" >"$work/out" 2>&1 & ;;
         peer) taskset -c 0 bash -c "exec $peer" >"$work/out" 2>&1 & ;;
@@ -144,7 +146,7 @@ for load in "${loads[@]}"; do
             [[ -z $only || ",$only," == *",$name,"* ]] || continue
             # The floor sends one stream, and nginx-rtmp has no FLV over HTTP.
             case $name.$load in
-                floor.publishers | floor.realtime | nginx.flv) continue ;;
+                floor.publishers | nginx.flv) continue ;;
             esac
             echo "$load: $name, round $round of $rounds" >&2
             measure "$name" "$load" "$round"

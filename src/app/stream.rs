@@ -178,6 +178,11 @@ impl Stream {
         self.socket.set_quick_ack(quick);
     }
 
+    /// See [`TcpStream::set_gathering`].
+    pub fn set_gathering(&self, interval: Option<Duration>) {
+        self.socket.set_gathering(interval);
+    }
+
     /// Has the kernel probe an idle peer (SO_KEEPALIVE).
     pub fn set_keepalive(&self, keepalive: bool) -> io::Result<()> {
         self.socket.set_keepalive(keepalive)
@@ -280,7 +285,7 @@ impl Secure {
             if let Some(count) = read {
                 return Ok(count);
             }
-            if Moment::now() >= deadline || !socket.wait_readable(deadline)? {
+            if Moment::now() >= deadline || !socket.wait_input(deadline)? {
                 return Err(io::ErrorKind::TimedOut.into());
             }
         }

@@ -26,6 +26,7 @@ use nix::sys::socket::{self, MsgFlags, Shutdown, SockaddrStorage, sockopt};
 
 use super::limits::{MINI_HTTP_HEAD_BYTES, MINI_HTTP_HEADERS};
 use super::reactor;
+use super::tcp::set_option;
 
 /// How long the kernel keeps a connection that says nothing, seconds.
 const SILENCE_SECONDS: c_int = 5;
@@ -213,14 +214,4 @@ fn defer_accept(address: SocketAddr) -> io::Result<()> {
 fn is_listener(fd: BorrowedFd<'_>, address: SocketAddr) -> bool {
     socket::getsockopt(&fd, sockopt::AcceptConn) == Ok(true)
         && socket::getsockname::<SockaddrStorage>(fd.as_raw_fd()) == Ok(SockaddrStorage::from(address))
-}
-
-fn set_option<T>(fd: BorrowedFd<'_>, level: c_int, name: c_int, value: &T) -> io::Result<()> {
-    let length = libc::socklen_t::try_from(size_of::<T>()).unwrap_or(0);
-    // SAFETY: the kernel reads `length` bytes at the value, which lives through the call, as does what it points to.
-    let result = unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, (&raw const *value).cast(), length) };
-    match result {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
 }

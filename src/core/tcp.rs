@@ -1,9 +1,12 @@
 //! TCP: listener and stream, IPv4 and IPv6, with timeouts and byte counters.
 
-use std::cell::Cell;
+mod gathering;
+
+use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::rc::Rc;
 use std::time::Duration;
 
 use nix::sys::socket::{self, AddressFamily, MsgFlags, SockFlag, SockType, SockaddrStorage, sockopt};
@@ -12,6 +15,7 @@ use super::clock::Moment;
 use super::coroutine::{self, Waker};
 use super::inheritance::{self, Offered};
 use super::reactor::Registration;
+use gathering::Gathering;
 
 /// How a listener is opened.
 #[derive(Clone, Copy, Debug)]
@@ -138,6 +142,7 @@ pub struct TcpStream {
     read_timeout: Cell<Option<Duration>>,
     write_timeout: Cell<Option<Duration>>,
     quick_ack: Cell<bool>,
+    gathering: RefCell<Option<Rc<Gathering>>>,
     received: Cell<u64>,
     sent: Cell<u64>,
 }
@@ -151,6 +156,7 @@ impl TcpStream {
             read_timeout: Cell::new(None),
             write_timeout: Cell::new(None),
             quick_ack: Cell::new(false),
+            gathering: RefCell::new(None),
             received: Cell::new(0),
             sent: Cell::new(0),
         })
@@ -235,7 +241,7 @@ impl TcpStream {
                 coroutine::tick();
                 return Ok(count);
             }
-            if !self.registration.slot.wait_readable(deadline)? {
+            if !self.wait_input(deadline)? {
                 return Err(io::ErrorKind::TimedOut.into());
             }
         }
@@ -279,6 +285,20 @@ impl TcpStream {
     /// `ConnectionAborted` when the coroutine is interrupted.
     pub fn wait_readable(&self, deadline: Moment) -> io::Result<bool> {
         self.registration.slot.wait_readable(deadline)
+    }
+
+    /// As [`TcpStream::wait_readable`], for one who reads all that is there each time: heeds
+    /// [`TcpStream::set_gathering`], so there may be nothing although it says so. Yields.
+    ///
+    /// # Errors
+    /// As [`TcpStream::wait_readable`].
+    pub fn wait_input(&self, deadline: Moment) -> io::Result<bool> {
+        let slot = &self.registration.slot;
+        let gathering = self.gathering.borrow().clone();
+        match gathering {
+            Some(gathering) if !slot.readable.get() => gathering.wait(slot, &self.inner, self.received.get(), deadline),
+            _ => slot.wait_readable(deadline),
+        }
     }
 
     /// Has `waker` woken when input comes; to wait for input and something else at once.
@@ -412,6 +432,15 @@ impl TcpStream {
         self.quick_ack.set(quick);
     }
 
+    /// Lets input of a peer that sends many small pieces wait up to one and a half times so long, so that reads take
+    /// several of them; `None` is that each piece is read at once. Holds from the next wait on.
+    pub fn set_gathering(&self, interval: Option<Duration>) {
+        let gathering = interval.map(|interval| Rc::new(Gathering::new(interval)));
+        if let Some(before) = self.gathering.replace(gathering) {
+            before.end(&self.inner);
+        }
+    }
+
     /// Has the kernel probe an idle peer (SO_KEEPALIVE).
     pub fn set_keepalive(&self, keepalive: bool) -> io::Result<()> {
         Ok(socket::setsockopt(&self.inner, sockopt::KeepAlive, &keepalive)?)
@@ -465,16 +494,18 @@ impl AsRawFd for TcpStream {
 /// Sends the acknowledgement that the kernel holds back; it falls back to holding back by itself.
 fn acknowledge_now(socket: &StdStream) {
     let on: libc::c_int = 1;
-    // SAFETY: the option's value is an int that lives over the call.
-    unsafe {
-        // Without effect at worst.
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_QUICKACK,
-            (&raw const on).cast(),
-            size_of::<libc::c_int>() as libc::socklen_t,
-        );
+    // Without effect at worst.
+    let _ = set_option(socket.as_fd(), libc::IPPROTO_TCP, libc::TCP_QUICKACK, &on);
+}
+
+/// Sets an option that `nix` does not know. `T` is the type that the kernel expects for it.
+pub(super) fn set_option<T>(fd: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, value: &T) -> io::Result<()> {
+    let length = libc::socklen_t::try_from(size_of::<T>()).unwrap_or(0);
+    // SAFETY: the kernel reads `length` bytes at the value, which lives through the call, as does what it points to.
+    let result = unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, (&raw const *value).cast(), length) };
+    match result {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 

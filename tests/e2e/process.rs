@@ -278,11 +278,9 @@ fn a_daemon_leaves_its_parent_and_writes_its_pid() {
     own.wait_until_it_listens();
     let pid = wait_for("the pid file", 5, || own.pid_in_file());
     assert_ne!(pid, parent_pid);
-    assert!(
-        own.read("srs.log").contains("RTMP listen at"),
-        "{}",
-        own.read("srs.log")
-    );
+    wait_for("its line in the log", 5, || {
+        own.read("srs.log").contains("RTMP listen at").then_some(())
+    });
     kill(Pid::from_raw(pid), Signal::SIGTERM).expect("signal the daemon");
     wait_for("the daemon to end", 5, || {
         kill(Pid::from_raw(pid), None).is_err().then_some(())

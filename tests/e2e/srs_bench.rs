@@ -248,10 +248,21 @@ fn a_bandwidth_test() {
 
 #[test]
 fn the_bare_sender_serves_rtmp_and_flv() {
+    the_bare_sender_serves(&[]);
+}
+
+#[test]
+fn the_bare_sender_sends_each_message_alone() {
+    the_bare_sender_serves(&["--each"]);
+}
+
+fn the_bare_sender_serves(options: &[&str]) {
     let folder = WorkDir::new("bench-floor");
     let port = Port::free();
     let mut command = Command::new(PROGRAM);
-    command.args(["floor", &format!("127.0.0.1:{}", port.number())]);
+    command
+        .args(["floor", &format!("127.0.0.1:{}", port.number())])
+        .args(options);
     let mut floor = crate::support::program::Program::start("floor", &folder, &mut command);
     wait_for("the bare sender to listen", 10, || {
         TcpStream::connect(("127.0.0.1", port.number())).ok()

@@ -32,6 +32,10 @@ use crate::protocol::rtmp::server::{PublishEvent, PublishKind, Server as Session
 const READ_BYTES: usize = 16 << 10;
 /// The same with merged read.
 const MERGED_READ_BYTES: usize = 128 << 10;
+/// The longest time that input waits for more; about a picture's.
+const LONGEST_GATHERING: Duration = Duration::from_millis(40);
+/// Below this, nothing would be gained.
+const SHORTEST_GATHERING: Duration = Duration::from_millis(5);
 
 /// Takes what the client publishes until it unpublishes or leaves. Yields.
 ///
@@ -137,6 +141,8 @@ pub(super) fn take(
         u8::from(request.vhost.tcp_nodelay),
     );
     session.connection().set_read_size(read_size(publish));
+    stream.set_gathering(gathering(&request.vhost));
+    let _ends = Gathers(stream);
     let mut publisher = Publisher {
         sink,
         publishing: request.client.publish(publish.parse_sps),
@@ -152,6 +158,23 @@ pub(super) fn take(
 
 fn read_size(publish: &Publish) -> usize {
     if publish.mr { MERGED_READ_BYTES } else { READ_BYTES }
+}
+
+/// How long what a publisher sends may wait to be read together with what follows: a small part of what players wait for
+/// theirs anyway. Merged read has its own way.
+fn gathering(vhost: &Vhost) -> Option<Duration> {
+    let interval = (vhost.play.mw_latency / 8).min(LONGEST_GATHERING);
+    let wanted = !vhost.publish.mr && !vhost.min_latency && interval >= SHORTEST_GATHERING;
+    wanted.then_some(interval)
+}
+
+/// Ends the gathering with the publish: the commands that follow are read at once.
+struct Gathers<'a>(&'a Stream);
+
+impl Drop for Gathers<'_> {
+    fn drop(&mut self) {
+        self.0.set_gathering(None);
+    }
 }
 
 struct Publisher<'a, S> {
@@ -215,6 +238,7 @@ impl<S: Sink> Publisher<'_, S> {
             _ => publish.normal_timeout,
         };
         self.stream.set_read_timeout(Some(timeout));
+        self.stream.set_gathering(gathering(&vhost));
         log::debug!("the publisher takes on the settings of a reload");
         self.interval = config.pithy_print;
         self.publishing.set_parse_config(publish.parse_sps);

@@ -25,14 +25,23 @@ const ENTRY: Duration = Duration::from_secs(2);
 const CHUNK_BYTES: usize = 60_000;
 const LISTENER: u64 = u64::MAX;
 
+/// When what has come is sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Cadence {
+    /// All of [`BATCH`] with one write.
+    Batches,
+    /// Each message by itself, at its own time.
+    Each,
+}
+
 /// Serves until a signal ends the process.
 ///
 /// # Errors
 /// A listener that cannot be opened, or an epoll set that fails.
-pub fn serve(address: SocketAddr, reel: &Reel) -> Result<()> {
+pub fn serve(address: SocketAddr, reel: &Reel, cadence: Cadence) -> Result<()> {
     let listener = TcpListener::bind(address).io_wrap(ErrorCode::SocketListen, || format!("listen at {address}"))?;
     println!("bare sender at {address}: rtmp:// and http://….flv");
-    let failed = Sender::new(listener, reel).and_then(|mut sender| sender.run());
+    let failed = Sender::new(listener, reel, cadence).and_then(|mut sender| sender.run());
     failed.io_wrap(ErrorCode::SocketListen, || "serve".to_owned())
 }
 
@@ -41,6 +50,7 @@ struct Sender<'a> {
     epoll: Epoll,
     players: Vec<Option<Player>>,
     reel: &'a Reel,
+    cadence: Cadence,
 }
 
 struct Player {
@@ -51,7 +61,7 @@ struct Player {
 }
 
 impl<'a> Sender<'a> {
-    fn new(listener: TcpListener, reel: &'a Reel) -> io::Result<Self> {
+    fn new(listener: TcpListener, reel: &'a Reel, cadence: Cadence) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let epoll = Epoll::new(EpollCreateFlags::empty())?;
         epoll.add(&listener, EpollEvent::new(EpollFlags::EPOLLIN, LISTENER))?;
@@ -60,27 +70,50 @@ impl<'a> Sender<'a> {
             epoll,
             players: Vec::new(),
             reel,
+            cadence,
         })
     }
 
     fn run(&mut self) -> io::Result<()> {
         let start = Instant::now();
         let mut sent = Duration::ZERO;
-        loop {
-            let due = sent + BATCH;
+        for number in 0usize.. {
+            let shots = &self.reel.shots;
+            let due = match self.cadence {
+                Cadence::Batches => sent + BATCH,
+                Cadence::Each => self.time_of(number / shots.len(), number % shots.len()),
+            };
             self.attend(start + due)?;
-            let rtmp = self.batch(sent, due, false);
-            let flv = self.batch(sent, due, true);
-            for index in 0..self.players.len() {
-                if let Some(player) = &mut self.players[index] {
-                    let bytes = if player.is_flv { &flv } else { &rtmp };
-                    if player.send(bytes).is_err() {
-                        self.players[index] = None;
-                    }
-                }
-            }
+            let [rtmp, flv] = [false, true].map(|is_flv| match self.cadence {
+                Cadence::Batches => self.batch(sent, due, is_flv),
+                Cadence::Each => self.message(number % shots.len(), due, is_flv),
+            });
+            self.send_all(&rtmp, &flv);
             sent = due;
         }
+        Ok(())
+    }
+
+    fn time_of(&self, round: usize, shot: usize) -> Duration {
+        let round = u32::try_from(round).unwrap_or(u32::MAX);
+        self.reel.duration * round + Duration::from_millis(self.reel.shots[shot].frame.timestamp.into())
+    }
+
+    fn send_all(&mut self, rtmp: &[u8], flv: &[u8]) {
+        for place in &mut self.players {
+            let Some(player) = place else { continue };
+            let bytes = if player.is_flv { flv } else { rtmp };
+            if player.send(bytes).is_err() {
+                *place = None;
+            }
+        }
+    }
+
+    fn message(&self, shot: usize, time: Duration, is_flv: bool) -> Vec<u8> {
+        let mut out = Vec::new();
+        let frame = &self.reel.shots[shot].frame;
+        put(&mut out, frame, time.as_millis() as u32, is_flv, None);
+        out
     }
 
     /// Lets players in and serves full sockets until it is time.

@@ -90,10 +90,14 @@ fn run_jobs(raw: &Raw) -> Result<u8> {
     Ok(if is_good { 0 } else { BAD })
 }
 
-fn be_floor(address: &str, given: Given) -> Result<()> {
+fn be_floor(address: &str, mut given: Given) -> Result<()> {
     let address = address
         .parse()
         .map_err(|_| wrong(format!("{address} is not an address with a port")))?;
+    let cadence = match given.remove("each") {
+        Some(_) => floor::Cadence::Each,
+        None => floor::Cadence::Batches,
+    };
     // Its media is described as a publisher's.
     let job = RawJob {
         kind: "publish".to_owned(),
@@ -108,5 +112,5 @@ fn be_floor(address: &str, given: Given) -> Result<()> {
     let Some(Role::Publish { film, .. }) = plan.jobs.first().map(|job| &job.role) else {
         return Ok(());
     };
-    floor::serve(address, &reel::Reel::load(film)?)
+    floor::serve(address, &reel::Reel::load(film)?, cadence)
 }

@@ -82,6 +82,11 @@ pub const ENTRIES: &[Entry] = &[
     job("gop", "N", "its pictures from keyframe to keyframe (50)"),
     job("no-audio", "", "it has no sound"),
     job(
+        "each",
+        "",
+        "of the bare sender: each message by itself, as servers do for low latency, instead of 350 ms together",
+    ),
+    job(
         "no-stamp",
         "",
         "publish without stamps, so nothing can be verified or timed by them",
