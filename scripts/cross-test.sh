@@ -8,6 +8,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/cross/toolchain.sh
 
+# Unit tests that cannot pass, and why.
+declare -A SKIPPED=(
+    [kernel::log::panic::tests::a_backtrace_fits_a_line_of_the_log]='the standard library is built without backtraces'
+)
+
 usage() {
     cat <<END
 Usage: $0 TARGET|all [--unit|--e2e]
@@ -31,14 +36,17 @@ done
 
 test_unit() {
     cross_prepare "$1"
-    # The stacks of coroutines are made for frames that are optimised a little.
-    export CARGO_PROFILE_ROUTER_TEST_OPT_LEVEL=1
     local features=()
     [ "$cross_features" = full ] || features+=("${CROSS_ROUTER_FEATURES[@]}")
     if [ -n "$cross_own_generator" ]; then
         cross_cargo test --profile router-test --manifest-path scripts/cross/generator/Cargo.toml --tests
     fi
-    cross_cargo test --profile router-test "${features[@]}" --lib --test fuzz_smoke
+    local name skipped=()
+    for name in "${!SKIPPED[@]}"; do
+        echo "skipped: $name: ${SKIPPED[$name]}"
+        skipped+=(--skip "$name")
+    done
+    cross_cargo test --profile router-test "${features[@]}" --no-fail-fast --lib --test fuzz_smoke -- "${skipped[@]}"
 }
 
 test_e2e() {
