@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::super::Timeouts;
 use super::{Client, Site};
 use crate::app::source::{Publication, Source};
 use crate::core::clock::Moment;
@@ -182,6 +183,8 @@ fn a_player_that_keeps_up_gets_all_of_a_stream_however_large_its_pictures_are() 
     for extension in ["flv", "mp4"] {
         run(move || {
             let site = site(&format!("live-large-{extension}"), extension);
+            // On a slow machine a client may take longer than the tests' own limits to read.
+            site.server.http.timeouts.set(Timeouts::default());
             let source = source(&site);
             let publication = publish(&source);
             let mut taking = play(&site, extension);
