@@ -122,6 +122,16 @@ END
     cross_linker=$cc
 }
 
+# Has Zig build its C library now, beside what rustc builds: else that begins when the program is linked, and takes as long
+# as all before. The link waits for it then. These are the arguments of rustc that choose the library.
+cross_warm_zig() {
+    local folder=$cross_folder/warm-$target
+    mkdir -p "$folder"
+    echo 'int main(void) { return 0; }' >"$folder/main.c"
+    "$cross_linker" -static -no-pie -nodefaultlibs -lc -Wl,--strip-all "$folder/main.c" -o "$folder/main" \
+        >"$folder/log" 2>&1 &
+}
+
 # Writes the compiler's description of a MIPS target with 64-bit atomics, which MIPS32 lacks: they become calls of a
 # library, so that `AtomicU64` exists. The file's stem names the folder of the results, as the built-in target would.
 cross_write_mips_target() {
@@ -197,7 +207,10 @@ cross_prepare() {
     export CARGO_TARGET_DIR=$cross_folder ZIG_GLOBAL_CACHE_DIR=$cross_folder/zig-cache
     export RUSTFLAGS=$cross_rustflags
     cross_triple=$target cross_arguments=() cross_linker=$cross_gcc cross_queue=''
-    [ -z "$cross_zig" ] || cross_write_zig_scripts
+    if [ -n "$cross_zig" ]; then
+        cross_write_zig_scripts
+        cross_warm_zig
+    fi
     case $target in
         mips*)
             cross_write_mips_target || return 1
