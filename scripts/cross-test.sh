@@ -8,6 +8,17 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/cross/toolchain.sh
 
+# Unit tests that cannot pass, and why: anywhere, under any emulator, and under that of MIPS.
+declare -A SKIPPED=(
+    [kernel::log::panic::tests::a_backtrace_fits_a_line_of_the_log]='the standard library is built without backtraces'
+)
+declare -A SKIPPED_EMULATED=(
+    [app::stat::host::tests::this_machine_is_sampled]='QEMU tells no times in /proc/self/stat'
+)
+declare -A SKIPPED_MIPS=(
+    [core::tcp::tests::a_refused_connect_says_so]='QEMU 7.2 gives the error of a socket (SO_ERROR) by the number of its own machine'
+)
+
 usage() {
     cat <<END
 Usage: $0 TARGET|all [--unit|--e2e]
@@ -29,16 +40,34 @@ for argument in "$@"; do
 done
 [ -n "$wanted" ] || { usage >&2 && exit 2; }
 
+# skip LIST: adds its tests to `skipped`, and says so.
+skip() {
+    local -n reasons=$1
+    local name
+    for name in "${!reasons[@]}"; do
+        echo "skipped: $name: ${reasons[$name]}"
+        skipped+=(--skip "$name")
+    done
+}
+
 test_unit() {
     cross_prepare "$1"
-    # The stacks of coroutines are made for frames that are optimised a little.
-    export CARGO_PROFILE_ROUTER_TEST_OPT_LEVEL=1
     local features=()
     [ "$cross_features" = full ] || features+=("${CROSS_ROUTER_FEATURES[@]}")
     if [ -n "$cross_own_generator" ]; then
         cross_cargo test --profile router-test --manifest-path scripts/cross/generator/Cargo.toml --tests
     fi
-    cross_cargo test --profile router-test "${features[@]}" --lib --test fuzz_smoke
+    local skipped=()
+    skip SKIPPED
+    if [ ${#cross_qemu[@]} -gt 0 ]; then
+        skip SKIPPED_EMULATED
+        # An emulator takes its time.
+        export SRS_FUZZ_MUTATIONS=${SRS_FUZZ_MUTATIONS:-500}
+    fi
+    case $target in
+        mips*) skip SKIPPED_MIPS ;;
+    esac
+    cross_cargo test --profile router-test "${features[@]}" --no-fail-fast --lib --test fuzz_smoke -- "${skipped[@]}"
 }
 
 test_e2e() {

@@ -1,6 +1,7 @@
 //! Each fuzz target over its corpus and over seeded mutations of it, so that a change that breaks a target, or a law
 //! that it asserts, fails the ordinary tests. `scripts/fuzz.sh` looks further.
 
+use std::env;
 use std::fs;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use fastrand::Rng;
 use srs_may::fuzz::{TARGETS, Target};
 
-/// Mutations of each target's corpus.
+/// Mutations of each target's corpus, unless `SRS_FUZZ_MUTATIONS` tells another number.
 const MUTATIONS: usize = 10_000;
 /// The longest mutation, bytes.
 const LONGEST: usize = 16 << 10;
@@ -80,6 +81,11 @@ fn mutate(random: &mut Rng, bytes: &mut Vec<u8>, other: &[u8]) {
     }
 }
 
+fn mutations() -> usize {
+    let told = env::var("SRS_FUZZ_MUTATIONS").ok();
+    told.map_or(MUTATIONS, |number| number.parse().expect("a number of mutations"))
+}
+
 fn smoke(target: &Target) {
     let inputs = corpus(target.name);
     for (name, input) in &inputs {
@@ -90,7 +96,7 @@ fn smoke(target: &Target) {
         }
     }
     let mut random = Rng::with_seed(0x5eed);
-    for round in 0..MUTATIONS {
+    for round in 0..mutations() {
         let (name, input) = &inputs[random.usize(..inputs.len())];
         let (_, other) = &inputs[random.usize(..inputs.len())];
         let mut bytes = input.clone();

@@ -122,6 +122,16 @@ END
     cross_linker=$cc
 }
 
+# Has Zig build its C library now, beside what rustc builds: else that begins when the program is linked, and takes as long
+# as all before. The link waits for it then. These are the arguments of rustc that choose the library.
+cross_warm_zig() {
+    local folder=$cross_folder/warm-$target
+    mkdir -p "$folder"
+    echo 'int main(void) { return 0; }' >"$folder/main.c"
+    "$cross_linker" -static -no-pie -nodefaultlibs -lc -Wl,--strip-all "$folder/main.c" -o "$folder/main" \
+        >"$folder/log" 2>&1 &
+}
+
 # Writes the compiler's description of a MIPS target with 64-bit atomics, which MIPS32 lacks: they become calls of a
 # library, so that `AtomicU64` exists. The file's stem names the folder of the results, as the built-in target would.
 cross_write_mips_target() {
@@ -180,6 +190,8 @@ cross_enter_source() {
     find "$cross_source" -mindepth 1 -maxdepth 1 -exec rm -rf {} +
     tar --null --ignore-failed-read -T "$cross_folder/files" -cf - 2>/dev/null | tar -C "$cross_source" -xf -
     cross_copy_queue || return 1
+    # What only the tests of TLS want: cryptography in C, which takes longer to build than all else.
+    [ "$cross_features" = full ] || sed -i '/^rcgen = /d' "$cross_source/Cargo.toml"
     printf '\n[patch.crates-io]\nmay_queue = { path = "%s" }\n' "$cross_queue" >>"$cross_source/Cargo.toml"
     [ -z "$cross_own_generator" ] ||
         printf 'generator = { path = "scripts/cross/generator" }\n' >>"$cross_source/Cargo.toml"
@@ -195,7 +207,10 @@ cross_prepare() {
     export CARGO_TARGET_DIR=$cross_folder ZIG_GLOBAL_CACHE_DIR=$cross_folder/zig-cache
     export RUSTFLAGS=$cross_rustflags
     cross_triple=$target cross_arguments=() cross_linker=$cross_gcc cross_queue=''
-    [ -z "$cross_zig" ] || cross_write_zig_scripts
+    if [ -n "$cross_zig" ]; then
+        cross_write_zig_scripts
+        cross_warm_zig
+    fi
     case $target in
         mips*)
             cross_write_mips_target || return 1

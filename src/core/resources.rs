@@ -56,7 +56,8 @@ fn usage(used: Option<u64>, limit: Option<u64>) -> Option<Usage> {
     (used > 0 && limit > 0).then_some(Usage { used, limit })
 }
 
-fn file_limit() -> Option<u64> {
+/// How many files the process may have open, if the system tells.
+pub fn file_limit() -> Option<u64> {
     // The width of the type differs between C libraries.
     #[allow(clippy::useless_conversion)]
     getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(soft, _)| soft.into())

@@ -183,8 +183,9 @@ impl TcpStream {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd: OwnedFd = socket::socket(family, SockType::Stream, flags, None)?;
         if let Some(source) = options.source {
-            // The port is chosen at the connect, when the peer is known: one port serves many peers then.
-            socket::setsockopt(&fd, sockopt::IpBindAddressNoPort, &true)?;
+            // The port is chosen at the connect, when the peer is known: one port serves many peers then. Kernels before
+            // 4.2, which old routers have, and QEMU do not know that; each connection takes a port of its own there.
+            let _ = socket::setsockopt(&fd, sockopt::IpBindAddressNoPort, &true);
             socket::bind(fd.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(source, 0)))?;
         }
         if let Some(bytes) = options.receive_buffer {

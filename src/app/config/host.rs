@@ -5,7 +5,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::ifaddrs::getifaddrs;
-use nix::sys::resource::{Resource, getrlimit};
+
+use crate::core::resources::file_limit;
 
 /// Facts of the machine; tests make them up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ impl Host {
     /// Asks the operating system; what it does not tell does not refuse a configuration.
     pub fn detect() -> Self {
         Host {
-            open_files: getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft),
+            open_files: file_limit().unwrap_or(u64::MAX),
             addresses: count_addresses(),
             in_docker: fs::read_to_string("/proc/1/cgroup").is_ok_and(|text| text.contains("/docker")),
             looks_for_programs: true,

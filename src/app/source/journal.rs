@@ -18,7 +18,7 @@ const ALLOCATION_BYTES: usize = 32;
 
 impl Entry {
     /// What it costs to keep, bytes: without the entry itself, a peer with messages of one byte would get it for nothing.
-    fn cost(&self) -> usize {
+    pub fn cost(&self) -> usize {
         self.frame.payload.len() + size_of::<Entry>() + ALLOCATION_BYTES
     }
 }

@@ -153,7 +153,8 @@ impl Place {
     /// Whether a batch is due.
     pub fn is_due(&self, merged: MergedWrite) -> bool {
         let (end, clock) = self.source.end_and_clock();
-        self.spot().is_due(merged, end, clock)
+        let spot = self.spot();
+        spot.is_due(merged, end, clock) || self.source.presses(spot.next)
     }
 
     /// Asks to be told once when a batch is due.

@@ -24,6 +24,8 @@ use crate::kernel::frame::{Frame, Kind};
 
 /// Messages between two looks at which of the old ones are still needed.
 const TRIM_EVERY: u64 = 32;
+/// So many bytes make a batch due before its time: were they not sent, those that follow would push them out.
+const PRESSING_BYTES: usize = SOURCE_JOURNAL_BYTES / 4;
 
 /// A stream by its URL key; lives in the table as long as somebody uses it.
 pub struct Source {
@@ -55,6 +57,10 @@ pub struct State {
     wants_atc: bool,
     /// The first message of this publication.
     begin: u64,
+    /// What is before this message is due, whatever the time.
+    pressing: u64,
+    /// What the messages from there on cost.
+    since_pressing: usize,
     metadata: Option<Header>,
     /// The newest sequence header, and the newest presentation header, of each track of each kind.
     headers: Vec<Header>,
@@ -94,6 +100,8 @@ impl Source {
             mix: play.mix_correct.then(MixQueue::default),
             wants_atc: false,
             begin: 0,
+            pressing: 0,
+            since_pressing: 0,
             metadata: None,
             headers: Vec::new(),
         };
@@ -234,6 +242,11 @@ impl Source {
         state.journal.within(span).max(state.begin)
     }
 
+    /// Whether the messages from `next` on are so many bytes that they are due at once.
+    pub(super) fn presses(&self, next: u64) -> bool {
+        next < self.state.borrow().pressing
+    }
+
     /// The number that the next message will get, and the clock now, ms.
     pub(super) fn end_and_clock(&self) -> (u64, i64) {
         let state = self.state.borrow();
@@ -301,7 +314,7 @@ impl Source {
         let number = state.journal.end();
         state.gop.follow(number, &frame, play.gop_cache_max_frames);
         state.journal.push(Entry { frame, clock });
-        if clock < before - i64::from(u8::MAX) {
+        if state.presses() || clock < before - i64::from(u8::MAX) {
             state.waiters.wake_all();
             self.courier.flush();
         } else {
@@ -348,6 +361,16 @@ impl Source {
 }
 
 impl State {
+    /// Counts the newest message; gives whether all that is there becomes due by its bytes.
+    fn presses(&mut self) -> bool {
+        self.since_pressing += self.journal.newest().map_or(0, Entry::cost);
+        let presses = self.since_pressing > PRESSING_BYTES;
+        if presses {
+            (self.pressing, self.since_pressing) = (self.journal.end(), 0);
+        }
+        presses
+    }
+
     /// Corrects times as the settings and the metadata say, from the next message on.
     fn follow_atc(&mut self, play: &Play) {
         let is_untouched = play.atc || (play.atc_auto && self.wants_atc);

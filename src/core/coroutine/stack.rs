@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn only_whole_pages_inside_the_stack_are_given_back() {
-        let top = 0x7f00_0010_0f80;
+        let top = 0x7f10_0f80;
         let (lowest, length) = unused(top, 128 << 10, top - 6000).unwrap();
         assert!(lowest % PAGE_BYTES == 0 && length % PAGE_BYTES == 0);
         assert!(lowest > top - (128 << 10) && lowest + length < top - 6000);

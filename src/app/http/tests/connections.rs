@@ -5,6 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::super::Timeouts;
 use super::{Client, Site, with_site};
 use crate::app::http::exchange::Exchange;
 use crate::app::http::router::{Handler, Served};
@@ -225,6 +226,8 @@ fn edit(folder: &Path, from: &str, to: &str) {
 #[test]
 fn many_at_once_are_served() {
     with_site("many", |site| {
+        // A slow machine may take longer than the tests' own limits for a round of all of them.
+        site.server.http.timeouts.set(Timeouts::default());
         let address = site.listener.address;
         let asking: Vec<_> = (0..15)
             .map(|_| {

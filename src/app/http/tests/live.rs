@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::super::Timeouts;
 use super::{Client, Site};
 use crate::app::source::{Publication, Source};
 use crate::core::clock::Moment;
 use crate::core::coroutine::{sleep, spawn};
 use crate::core::id::ContextId;
-use crate::core::limits::SOURCE_GOP_BYTES;
+use crate::core::limits::{SOURCE_GOP_BYTES, SOURCE_JOURNAL_BYTES};
 use crate::core::runtime::run;
 use crate::kernel::frame::{Frame, Kind};
 
@@ -169,6 +170,40 @@ fn a_player_that_takes_nothing_is_cut_off() {
             assert!(Moment::now().since(before) >= Duration::from_millis(300));
             drop((publication, stuck));
             assert!(reader.join().unwrap() > 5 * PICTURE_BYTES as usize);
+            site.wait_until_empty();
+        })
+        .unwrap();
+    }
+}
+
+#[test]
+fn a_player_that_keeps_up_gets_all_of_a_stream_however_large_its_pictures_are() {
+    // What comes within one batch's time is more than the stream keeps.
+    const PICTURE_BYTES: usize = SOURCE_JOURNAL_BYTES / 8;
+    for extension in ["flv", "mp4"] {
+        run(move || {
+            let site = site(&format!("live-large-{extension}"), extension);
+            // On a slow machine a client may take longer than the tests' own limits to read.
+            site.server.http.timeouts.set(Timeouts::default());
+            let source = source(&site);
+            let publication = publish(&source);
+            let mut taking = play(&site, extension);
+            let reader = spawn("reader", move || {
+                let mut taken = 0;
+                while taking.fill() > 0 {
+                    taken += taking.unread.len();
+                    taking.unread.clear();
+                }
+                taken
+            });
+            sleep(Duration::from_millis(400));
+            for time in (1000..1200).step_by(10) {
+                publication.push(picture(time, time == 1000, PICTURE_BYTES as u32));
+                sleep(Duration::from_millis(40));
+            }
+            drop(publication);
+            let taken = reader.join().unwrap() / PICTURE_BYTES;
+            assert_eq!(taken, 20, "{extension}");
             site.wait_until_empty();
         })
         .unwrap();

@@ -143,7 +143,7 @@ impl Answer {
 impl Client {
     fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address, Duration::from_secs(5)).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(5)));
+        stream.set_read_timeout(Some(Duration::from_secs(30)));
         Client {
             stream,
             unread: Vec::new(),
