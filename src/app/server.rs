@@ -520,7 +520,9 @@ impl Server {
         })
     }
 
-    /// What comes before all else on a door that has it.
+    /// What comes before all else on a door that has it. Not part of its caller, whose stack stays in memory as long as
+    /// the client is there.
+    #[inline(never)]
     fn begin_tls(&self, door: Door, stream: &Rc<Stream>) -> Result<()> {
         let Some(files) = door.files else {
             return Ok(());

@@ -10,6 +10,7 @@ use super::request::Request;
 use super::socket::Socket;
 use super::who::Who;
 use super::{bandcheck, play, proxy, publish};
+use crate::app::access::crowd::Guest;
 use crate::app::access::{self, Entrance, Gate, Visitor};
 use crate::app::clients::Entry;
 use crate::app::config::section::bandcheck::Bandcheck;
@@ -92,8 +93,41 @@ struct Conn<'a> {
     subject: Option<Subject>,
 }
 
+/// A connection whose connect is accepted.
+struct Begun {
+    connect: ConnectRequest,
+    url: StreamUrl,
+    /// It is counted as long as it is there.
+    _guest: Option<Guest>,
+}
+
+/// A publication or a play that is admitted.
+struct Prepared {
+    role: Role,
+    request: Request,
+    source: Rc<Source>,
+    duration_ms: Option<u64>,
+}
+
 impl Conn<'_> {
     fn serve(&mut self) -> Result<()> {
+        let Some(begun) = self.begin()? else { return Ok(()) };
+        let mut before = (0, 0);
+        for round in 0..ROUNDS_MAX {
+            if round > 0 {
+                self.stream.set_read_timeout(Some(AGAIN_TIMEOUT));
+            }
+            self.serve_stream(&begun, before).wrap("service cycle")?;
+            before = (self.stream.received_bytes(), self.stream.sent_bytes());
+            log::debug!("the connection may be used again, round {round}");
+        }
+        Ok(())
+    }
+
+    /// All until the connect is accepted; `None` for a bandwidth test, which is over then. Not part of its caller, whose
+    /// stack stays in memory as long as the client plays.
+    #[inline(never)]
+    fn begin(&mut self) -> Result<Option<Begun>> {
         self.stream.set_read_timeout(Some(STEP_TIMEOUT));
         self.stream.set_write_timeout(Some(STEP_TIMEOUT));
         // The answers before the media are small and each is waited for.
@@ -112,25 +146,21 @@ impl Conn<'_> {
             log::info!("proxy real client ip={client}");
         }
         log::debug!("handshake done, digest={:?}", shaken.digest);
-        let _guest = self.server.welcome(self.peer.ip(), self.entry.client.ip.get())?;
+        let guest = self.server.welcome(self.peer.ip(), self.entry.client.ip.get())?;
         let connect = self.session.read_connect().wrap("rtmp connect tcUrl")?;
         let url = StreamUrl::connect(&connect.tc_url)?;
         self.subject = self.subject_of(url.clone(), &connect).ok();
         let vhost = self.server.config().vhost(&url.vhost);
         if let Some(vhost) = vhost.filter(|vhost| vhost.bandcheck.enabled) {
-            return self.check_bandwidth(&connect, &url, &vhost.bandcheck);
+            self.check_bandwidth(&connect, &url, &vhost.bandcheck)?;
+            return Ok(None);
         }
         self.accept(&connect, &url)?;
-        let mut before = (0, 0);
-        for round in 0..ROUNDS_MAX {
-            if round > 0 {
-                self.stream.set_read_timeout(Some(AGAIN_TIMEOUT));
-            }
-            self.serve_stream(&connect, &url, before).wrap("service cycle")?;
-            before = (self.stream.received_bytes(), self.stream.sent_bytes());
-            log::debug!("the connection may be used again, round {round}");
-        }
-        Ok(())
+        Ok(Some(Begun {
+            connect,
+            url,
+            _guest: guest,
+        }))
     }
 
     fn check_bandwidth(&mut self, connect: &ConnectRequest, url: &StreamUrl, settings: &Bandcheck) -> Result<()> {
@@ -158,7 +188,17 @@ impl Conn<'_> {
     }
 
     /// One publication or play; `before` is what the connection received and sent for others.
-    fn serve_stream(&mut self, connect: &ConnectRequest, url: &StreamUrl, before: (u64, u64)) -> Result<()> {
+    fn serve_stream(&mut self, begun: &Begun, before: (u64, u64)) -> Result<()> {
+        let prepared = self.prepare(begun, before)?;
+        let served = self.serve_role(&prepared);
+        prepared.request.client.leave(&served);
+        served
+    }
+
+    /// Hears what the client wants, and whether it may. Not part of its caller, as [`Conn::begin`].
+    #[inline(never)]
+    fn prepare(&mut self, begun: &Begun, before: (u64, u64)) -> Result<Prepared> {
+        let Begun { connect, url, .. } = begun;
         let role = self.session.identify().wrap("identify client")?;
         self.stream.set_read_timeout(Some(STEP_TIMEOUT));
         let (kind, stream, duration_ms) = match &role {
@@ -219,9 +259,12 @@ impl Conn<'_> {
             .sources
             .fetch_or_create(&request.subject.url.stream_url(), &request.vhost);
         self.log_source(&source, &request.vhost);
-        let served = self.serve_role(role, &request, &source, duration_ms);
-        request.client.leave(&served);
-        served
+        Ok(Prepared {
+            role,
+            request,
+            source,
+            duration_ms,
+        })
     }
 
     fn enter(&self, connect: &ConnectRequest, url: &StreamUrl, kind: ClientKind, before: (u64, u64)) -> stat::Entry {
@@ -243,15 +286,10 @@ impl Conn<'_> {
         self.server.stat.enter(new, self.stream.clone())
     }
 
-    fn serve_role(
-        &mut self,
-        role: Role,
-        request: &Request,
-        source: &Rc<Source>,
-        duration_ms: Option<u64>,
-    ) -> Result<()> {
+    fn serve_role(&mut self, prepared: &Prepared) -> Result<()> {
+        let Prepared { request, source, .. } = prepared;
         let interval = self.server.config().pithy_print;
-        match role {
+        match prepared.role {
             Role::Publish { kind, .. } if request.vhost.cluster.is_remote => proxy::serve(
                 &mut self.session,
                 self.stream,
@@ -278,7 +316,7 @@ impl Conn<'_> {
                     self.stream,
                     request,
                     source,
-                    duration_ms,
+                    prepared.duration_ms,
                     &self.server.turns.play,
                     interval,
                 )

@@ -45,7 +45,7 @@ pub(super) fn serve(
         let is_away = || source.publisher().is_none() && !request.server.workers.has_elsewhere(source.url());
         match cluster.origin_cluster && !cluster.is_remote && is_away() {
             true => send_on(session, stream, request),
-            false => send(session, stream, request, source, duration_ms, turn, interval),
+            false => join(session, stream, request, source, duration_ms, interval).play(session, turn),
         }
     });
     request.tell(Event::Stop);
@@ -63,15 +63,17 @@ fn send_on(session: &mut Session<Socket>, stream: &Stream, request: &Request) ->
     Err(Error::new(ErrorCode::RtmpRedirect, text))
 }
 
-fn send(
+/// Has the stream come, from elsewhere if need be. Not part of its caller, whose stack stays in memory as long as the client
+/// plays.
+#[inline(never)]
+fn join<'a>(
     session: &mut Session<Socket>,
-    stream: &Rc<Stream>,
+    stream: &'a Rc<Stream>,
     request: &Request,
     source: &Rc<Source>,
     duration_ms: Option<u64>,
-    turn: &Turn,
     interval: Duration,
-) -> Result<()> {
+) -> Player<'a> {
     stream.set_quick_ack(false);
     let play = &request.vhost.play;
     let merged = merged(&request.vhost);
@@ -93,7 +95,7 @@ fn send(
         Protocol::Rtmp,
     );
     request.server.workers.watch(&request.server, source);
-    let mut player = Player {
+    Player {
         delivery: Delivery::join(source, session.connection().chunk_size(), stream, merged, by_courier),
         stream,
         latency: merged.latency,
@@ -102,8 +104,7 @@ fn send(
         paused: false,
         followed: Followed::new(&request.server, &request.vhost.name),
         interval,
-    };
-    player.play(session, turn)
+    }
 }
 
 fn merged(vhost: &Vhost) -> MergedWrite {

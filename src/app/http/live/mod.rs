@@ -112,11 +112,30 @@ fn head(format: Format) -> ResponseHead {
 }
 
 fn play(exchange: &mut Exchange<'_, '_>, vhost: &Rc<Vhost>, url: &StreamUrl, format: Format) -> Result<()> {
+    let Some((admission, source)) = begin(exchange, vhost, url, format)? else {
+        return Ok(());
+    };
+    let feed = Feed::join(&source, &vhost.http_remux, format);
+    let server = exchange.server.clone();
+    let played = Player::new(exchange, &server, vhost, feed).play();
+    admission.leave(&played);
+    played
+}
+
+/// Answers, and has the stream come, from elsewhere if need be; `None` for a player that is refused. Not part of its caller,
+/// whose stack stays in memory as long as the client plays.
+#[inline(never)]
+fn begin(
+    exchange: &mut Exchange<'_, '_>,
+    vhost: &Rc<Vhost>,
+    url: &StreamUrl,
+    format: Format,
+) -> Result<Option<(Admission, Rc<Source>)>> {
     let admission = match Admission::ask(exchange, vhost, url) {
         Ok(admission) => admission,
         Err(status) => {
             exchange.close_afterwards();
-            return exchange.reply_status(status);
+            return exchange.reply_status(status).map(|()| None);
         }
     };
     let server = exchange.server.clone();
@@ -131,7 +150,7 @@ fn play(exchange: &mut Exchange<'_, '_>, vhost: &Rc<Vhost>, url: &StreamUrl, for
             Ok(accept) => exchange.begin_websocket(accept),
             Err(error) => {
                 log::warn!("http player is refused, {}", error.summary());
-                return exchange.reply_status(Status::BAD_REQUEST);
+                return exchange.reply_status(Status::BAD_REQUEST).map(|()| None);
             }
         }
     } else {
@@ -142,10 +161,7 @@ fn play(exchange: &mut Exchange<'_, '_>, vhost: &Rc<Vhost>, url: &StreamUrl, for
         .edges
         .watch(&server, vhost, url, &source, client_protocol(exchange));
     server.workers.watch(&server, &source);
-    let feed = Feed::join(&source, &vhost.http_remux, format);
-    let played = Player::new(exchange, &server, vhost, feed).play();
-    admission.leave(&played);
-    played
+    Ok(Some((admission, source)))
 }
 
 /// Enters the player into the statistics.
