@@ -183,6 +183,8 @@ mod tests {
                 found("waiter").map(|waiter| (waiter.doing, waiter.context)),
                 Some((Doing::Ready, mine))
             );
+            // Both wait after the first, and have for a while after the second, on whatever machine.
+            sleep(Duration::from_millis(20));
             sleep(Duration::from_millis(20));
             assert_eq!(
                 (waits_for("sleeper"), waits_for("waiter")),
