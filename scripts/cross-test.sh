@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Tests the server as a router runs it, emulated by QEMU: by default the unit tests of all layers that do not need the
-# whole program, the fuzz corpora and the context switches; with --e2e real clients against the whole program.
+# Tests the server as a router runs it, emulated by QEMU: by default the unit tests of core, kernel and protocol, the fuzz
+# corpora and the context switches; with --e2e real clients against the whole program. Where no emulator is needed, the unit
+# tests are those of all layers.
 #   scripts/cross-test.sh mipsel-unknown-linux-musl
 #   scripts/cross-test.sh mips-unknown-linux-musl --e2e
 #   scripts/cross-test.sh all --e2e
@@ -8,12 +9,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/cross/toolchain.sh
 
-# Unit tests that cannot pass, and why: anywhere, under any emulator, and under that of MIPS.
+# Unit tests that cannot pass, and why: anywhere, and under the emulator of MIPS.
 declare -A SKIPPED=(
     [kernel::log::panic::tests::a_backtrace_fits_a_line_of_the_log]='the standard library is built without backtraces'
-)
-declare -A SKIPPED_EMULATED=(
-    [app::stat::host::tests::this_machine_is_sampled]='QEMU tells no times in /proc/self/stat'
 )
 declare -A SKIPPED_MIPS=(
     [core::tcp::tests::a_refused_connect_says_so]='QEMU 7.2 gives the error of a socket (SO_ERROR) by the number of its own machine'
@@ -57,17 +55,18 @@ test_unit() {
     if [ -n "$cross_own_generator" ]; then
         cross_cargo test --profile router-test --manifest-path scripts/cross/generator/Cargo.toml --tests
     fi
-    local skipped=()
+    local skipped=() layers=()
     skip SKIPPED
     if [ ${#cross_qemu[@]} -gt 0 ]; then
-        skip SKIPPED_EMULATED
-        # An emulator takes its time.
-        export SRS_FUZZ_MUTATIONS=${SRS_FUZZ_MUTATIONS:-500}
+        # An emulator takes its time, which the application's tests of time limits do not give.
+        layers=(core:: kernel:: protocol::)
+        export SRS_FUZZ_MUTATIONS=${SRS_FUZZ_MUTATIONS:-100}
     fi
     case $target in
         mips*) skip SKIPPED_MIPS ;;
     esac
-    cross_cargo test --profile router-test "${features[@]}" --no-fail-fast --lib --test fuzz_smoke -- "${skipped[@]}"
+    cross_cargo test --profile router-test "${features[@]}" --no-fail-fast --lib -- "${layers[@]}" "${skipped[@]}"
+    cross_cargo test --profile router-test "${features[@]}" --no-fail-fast --test fuzz_smoke
 }
 
 test_e2e() {
