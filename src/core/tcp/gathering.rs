@@ -63,7 +63,7 @@ impl Gathering {
             State::Quiet { .. } => {}
         }
         self.state.set(State::Quiet { received });
-        let next = self.next(socket);
+        let next = self.next(Moment::now(), socket);
         if !slot.wait_readable(next.min(deadline))? && next < deadline {
             // No event has told of it, but there may be something.
             slot.readable.set(true);
@@ -100,14 +100,15 @@ impl Gathering {
         false
     }
 
-    /// When to read next: between a half and one and a half intervals from now, at a moment that many sockets share.
-    fn next(&self, socket: &impl AsFd) -> Moment {
+    /// When to read next: between a half and one and a half intervals from `now`, at a moment that many sockets share.
+    fn next(&self, now: Moment, socket: &impl AsFd) -> Moment {
         let interval = (self.interval.as_micros() as u64).max(1);
         let group = socket.as_fd().as_raw_fd().unsigned_abs() % PHASES;
         let phase = interval * u64::from(group) / u64::from(PHASES);
-        let soonest = Moment::now().as_micros() + interval / 2;
+        let soonest = now.as_micros() + interval / 2;
         let into = (soonest + interval - phase) % interval;
-        Moment::default() + Duration::from_micros(soonest - into + interval)
+        // The process may be younger than an interval.
+        Moment::default() + Duration::from_micros(soonest + interval - into)
     }
 }
 
@@ -229,11 +230,12 @@ mod tests {
         let interval = Duration::from_millis(40);
         let gathering = Gathering::new(interval);
         for socket in [io::stdin().as_fd(), io::stdout().as_fd(), io::stderr().as_fd()] {
-            let before = Moment::now();
-            let next = gathering.next(&socket);
-            let after = Moment::now();
-            assert!(next >= before + interval / 2, "{next:?} {before:?}");
-            assert!(next <= after + interval * 3 / 2, "{next:?} {after:?}");
+            for micros in (0..200_000).step_by(777) {
+                let now = Moment::default() + Duration::from_micros(micros);
+                let next = gathering.next(now, &socket);
+                assert!(next >= now + interval / 2, "{next:?} {now:?}");
+                assert!(next <= now + interval * 3 / 2, "{next:?} {now:?}");
+            }
         }
     }
 }
