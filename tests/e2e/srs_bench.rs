@@ -248,15 +248,18 @@ fn a_bandwidth_test() {
 
 #[test]
 fn the_bare_sender_serves_rtmp_and_flv() {
-    the_bare_sender_serves(&[]);
+    let pieces = the_bare_sender_serves(&[]);
+    assert!(pieces < 30, "{pieces}");
 }
 
 #[test]
 fn the_bare_sender_sends_each_message_alone() {
-    the_bare_sender_serves(&["--each"]);
+    let pieces = the_bare_sender_serves(&["--each"]);
+    assert!(pieces > 30, "{pieces}");
 }
 
-fn the_bare_sender_serves(options: &[&str]) {
+/// Gives in how many pieces some two seconds of its stream come, which are 136 messages.
+fn the_bare_sender_serves(options: &[&str]) -> usize {
     let folder = WorkDir::new("bench-floor");
     let port = Port::free();
     let mut command = Command::new(PROGRAM);
@@ -281,5 +284,14 @@ fn the_bare_sender_serves(options: &[&str]) {
         // Twenty times 250 kb/s.
         assert!((4.0..6.5).contains(&rate), "{result:#}");
     }
+    let mut player = TcpStream::connect(("127.0.0.1", port.number())).expect("connect");
+    let request = "GET /live/s.flv HTTP/1.1\r\nHost: a\r\n\r\n";
+    player.write_all(request.as_bytes()).expect("ask");
+    let (mut bytes, mut pieces, mut buffer) = (0, 0, vec![0; 64 << 10]);
+    while bytes < 60_000 {
+        bytes += player.read(&mut buffer).expect("the stream");
+        pieces += 1;
+    }
     assert!(floor.is_running());
+    pieces
 }
