@@ -552,7 +552,7 @@ mod tests {
         (listener, address)
     }
 
-    fn pair(address: &str) -> (TcpStream, TcpStream) {
+    pub(super) fn pair(address: &str) -> (TcpStream, TcpStream) {
         let (listener, address) = listen(address);
         let accepting = spawn("accept", move || listener.accept().unwrap().0);
         let client = TcpStream::connect(address, Duration::from_secs(5)).unwrap();

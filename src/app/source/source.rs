@@ -313,8 +313,10 @@ impl Source {
         }
         let number = state.journal.end();
         state.gop.follow(number, &frame, play.gop_cache_max_frames);
-        state.journal.push(Entry { frame, clock });
-        if state.presses() || clock < before - i64::from(u8::MAX) {
+        let entry = Entry { frame, clock };
+        let cost = entry.cost();
+        state.journal.push(entry);
+        if state.presses(cost) || clock < before - i64::from(u8::MAX) {
             state.waiters.wake_all();
             self.courier.flush();
         } else {
@@ -361,9 +363,9 @@ impl Source {
 }
 
 impl State {
-    /// Counts the newest message; gives whether all that is there becomes due by its bytes.
-    fn presses(&mut self) -> bool {
-        self.since_pressing += self.journal.newest().map_or(0, Entry::cost);
+    /// Counts the newest message, which costs so much; gives whether all that is there becomes due by its bytes.
+    fn presses(&mut self, cost: usize) -> bool {
+        self.since_pressing += cost;
         let presses = self.since_pressing > PRESSING_BYTES;
         if presses {
             (self.pressing, self.since_pressing) = (self.journal.end(), 0);

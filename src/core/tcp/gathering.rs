@@ -118,7 +118,8 @@ fn set_low_water(socket: &impl AsFd, bytes: libc::c_int) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ConnectOptions, ListenOptions, TcpListener, TcpStream};
+    use super::super::TcpStream;
+    use super::super::tests::pair;
     use crate::core::coroutine::{sleep, spawn};
     use crate::core::runtime::run;
 
@@ -126,17 +127,9 @@ mod tests {
 
     const FOREVER: Duration = Duration::from_secs(30);
 
-    fn pair() -> (TcpStream, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap(), ListenOptions::default()).unwrap();
-        let address = listener.local_addr().unwrap();
-        let accepting = spawn("accept", move || listener.accept().unwrap().0);
-        let client = TcpStream::connect_with(address, FOREVER, ConnectOptions::default()).unwrap();
-        (client, accepting.join().unwrap())
-    }
-
     /// A socket that gathers for `interval`, after so many pieces of one byte that it does.
     fn gathering(interval: Duration) -> (TcpStream, TcpStream) {
-        let (client, server) = pair();
+        let (client, server) = pair("127.0.0.1:0");
         server.set_read_timeout(Some(FOREVER / 2));
         server.set_gathering(Some(interval));
         for _ in 0..WAITS {
