@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,7 +12,12 @@ use srs_may::core::offload::{Class, offload};
 use srs_may::core::process::{Child, Command, Signal};
 use srs_may::core::runtime::run;
 use srs_may::core::sync::{Condition, channel};
-use srs_may::core::tcp::{ListenOptions, TcpListener, TcpStream};
+use srs_may::core::tcp::TcpStream;
+
+#[path = "core/echo.rs"]
+mod echo;
+
+use echo::{echo, start_echo};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -23,39 +27,6 @@ fn thread_id() -> i32 {
 
 fn millis(count: u64) -> Duration {
     Duration::from_millis(count)
-}
-
-/// An echo server; its coroutines end with their connections.
-fn start_echo() -> SocketAddr {
-    let any = "127.0.0.1:0".parse().unwrap();
-    let listener = TcpListener::bind(any, ListenOptions::default()).unwrap();
-    let address = listener.local_addr().unwrap();
-    spawn("echo listener", move || {
-        while let Ok((stream, _)) = listener.accept() {
-            spawn("echo", move || {
-                let mut buffer = [0; 1024];
-                while let Ok(count) = stream.read(&mut buffer) {
-                    if count == 0 || stream.write_all(&buffer[..count]).is_err() {
-                        break;
-                    }
-                }
-            });
-        }
-    });
-    address
-}
-
-/// Sends `bytes` and waits for the same to come back.
-fn echo(stream: &TcpStream, bytes: &[u8]) {
-    stream.write_all(bytes).unwrap();
-    let mut back = vec![0; bytes.len()];
-    let mut filled = 0;
-    while filled < back.len() {
-        let count = stream.read(&mut back[filled..]).unwrap();
-        assert!(count > 0, "closed early");
-        filled += count;
-    }
-    assert_eq!(back, bytes);
 }
 
 fn raise_file_limit() {

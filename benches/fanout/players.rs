@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::socket::{MsgFlags, send};
-use srs_may::app::config::section::play::{Play, TimeJitter};
+use srs_may::app::config::section::play::Play;
 use srs_may::app::source::{Delivery, Envelope, FlvConsumer, MergedWrite, Publication, Recipient, Source, Way};
 use srs_may::app::stream::Stream;
 use srs_may::core::clock::Moment;
@@ -220,16 +220,9 @@ fn play(load: Load) -> Play {
     let merged = load.merged();
     Play {
         gop_cache: load != Load::Realtime,
-        gop_cache_max_frames: 2500,
-        queue_length: Duration::from_secs(30),
-        time_jitter: TimeJitter::Full,
-        atc: false,
-        mix_correct: false,
-        atc_auto: false,
         mw_latency: merged.latency,
         mw_msgs: merged.messages,
-        send_min_interval: Duration::ZERO,
-        reduce_sequence_header: false,
+        ..Play::default()
     }
 }
 

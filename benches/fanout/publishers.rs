@@ -1,6 +1,6 @@
 //! Many publishers, beside a loop that reads as many sockets and forgets what came.
 
-use std::io::{self, Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::socket::{MsgFlags, recv};
-use srs_may::app::config::section::play::{Play, TimeJitter};
+use srs_may::app::rtmp::socket::Socket;
 use srs_may::app::source::Source;
 use srs_may::app::stream::Stream;
 use srs_may::core::coroutine::{self, spawn};
 use srs_may::core::machine::{cpu_time, resident_bytes};
 use srs_may::core::tcp;
 use srs_may::kernel::frame::{Frame, Kind};
-use srs_may::protocol::rtmp::connection::{Connection, Io};
+use srs_may::protocol::rtmp::connection::Connection;
 
 use crate::{Rounds, peers, spread};
 
@@ -110,46 +110,8 @@ impl Reader {
     }
 }
 
-/// A publisher's socket as a connection uses it.
-struct Socket(Rc<Stream>);
-
-impl Read for Socket {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
-    }
-}
-
-impl Write for Socket {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write_all(bytes).map(|()| bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Io for Socket {
-    fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        self.0.try_read(buffer)
-    }
-}
-
 fn take(stream: Rc<Stream>) {
-    let play = Play {
-        gop_cache: true,
-        gop_cache_max_frames: 2500,
-        queue_length: Duration::from_secs(30),
-        time_jitter: TimeJitter::Full,
-        atc: false,
-        mix_correct: false,
-        atc_auto: false,
-        mw_latency: Duration::from_millis(350),
-        mw_msgs: 8,
-        send_min_interval: Duration::ZERO,
-        reduce_sequence_header: false,
-    };
-    let source = Source::new("live/s".into(), "__defaultVhost__".into(), Rc::new(play));
+    let source = Source::new("live/s".into(), "__defaultVhost__".into(), Rc::default());
     let publication = source.publish().expect("publish");
     let mut connection = Connection::new(Socket(stream));
     connection.set_read_size(16 << 10);

@@ -6,10 +6,8 @@
 
 use std::hint::black_box;
 use std::rc::Rc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use srs_may::app::config::section::play::{Play, TimeJitter};
 use srs_may::app::source::Source;
 use srs_may::core::runtime::run;
 use srs_may::kernel::flv::mux::{put_tag, rebase_timestamps};
@@ -140,20 +138,7 @@ fn flv_view(rounds: u32) {
 
 fn journal_append(rounds: u32) {
     let appended = run(move || {
-        let play = Play {
-            gop_cache: true,
-            gop_cache_max_frames: 2500,
-            queue_length: Duration::from_secs(30),
-            time_jitter: TimeJitter::Full,
-            atc: false,
-            mix_correct: false,
-            atc_auto: false,
-            mw_latency: Duration::from_millis(350),
-            mw_msgs: 8,
-            send_min_interval: Duration::ZERO,
-            reduce_sequence_header: false,
-        };
-        let source = Source::new("live/s".into(), "__defaultVhost__".into(), Rc::new(play));
+        let source = Source::new("live/s".into(), "__defaultVhost__".into(), Rc::default());
         let publication = source.publish().expect("publish");
         let frames = second();
         for round in 0..rounds {

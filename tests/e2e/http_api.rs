@@ -5,64 +5,20 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::support::api::Api;
 use crate::support::clients::Ffmpeg;
-use crate::support::media::Sample;
 use crate::support::port::Port;
-use crate::support::program::{Program, run};
-use crate::support::server::{Server, Setup};
+use crate::support::program::Program;
+use crate::support::server::Setup;
 use crate::support::wait::wait_for;
 
-struct Api {
-    server: Server,
-    port: Port,
-}
-
 impl Api {
-    fn start(directives: &str) -> Self {
-        Api::with(directives, Setup::default())
-    }
-
-    fn with(directives: &str, setup: Setup) -> Self {
-        let port = Port::free();
-        let listen = format!("127.0.0.1:{}", port.number());
-        let server = setup
-            .globals(&format!("http_api {{ enabled on; listen {listen}; {directives} }}\n"))
-            .start();
-        wait_for("the API to listen", 10, || {
-            std::net::TcpStream::connect(("127.0.0.1", port.number())).ok()
-        });
-        Api { server, port }
-    }
-
-    /// What curl prints for a path, with further options.
-    #[track_caller]
-    fn curl(&self, path: &str, options: &[&str]) -> String {
-        let url = format!("http://127.0.0.1:{}{path}", self.port.number());
-        let mut command = Command::new("curl");
-        command.args(["-sS", "-g", "--max-time", "5"]).args(options).arg(url);
-        run("curl", self.server.folder(), 10, &mut command).ok().output
-    }
-
-    #[track_caller]
-    fn get(&self, path: &str) -> Value {
-        let text = self.curl(path, &[]);
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}: {text}"))
-    }
-
     #[track_caller]
     fn wait_for_clients(&self, count: usize) -> Vec<Value> {
         wait_for(&format!("{count} clients"), 15, || {
             let clients = self.get("/api/v1/clients/")["clients"].as_array().cloned()?;
             (clients.len() == count).then_some(clients)
         })
-    }
-
-    fn publish(&self) -> Program {
-        Ffmpeg::Debian.publish(
-            self.server.folder(),
-            &Sample::H264Aac.path(),
-            &self.server.url("livestream"),
-        )
     }
 
     fn play(&self, seconds: u32) -> Program {
@@ -84,7 +40,7 @@ fn of_kind<'a>(clients: &'a [Value], kind: &str) -> &'a Value {
 
 #[test]
 fn a_stream_and_its_clients_are_told() {
-    let api = Api::start("");
+    let api = Api::start("", Setup::default());
     assert_eq!(api.get("/api/v1/streams/")["streams"], Value::Array(Vec::new()));
     let _publisher = api.publish();
     let _player = api.play(60);
@@ -152,7 +108,7 @@ fn a_stream_and_its_clients_are_told() {
 
 #[test]
 fn kicked_clients_are_gone() {
-    let api = Api::start("");
+    let api = Api::start("", Setup::default());
     let mut publisher = api.publish();
     let mut player = api.play(60);
     let clients = api.wait_for_clients(2);
@@ -187,7 +143,7 @@ fn a_player_over_http_is_told_and_kicked() {
             media.number()
         ))
         .vhost("http_remux { enabled on; }");
-    let api = Api::with("", setup);
+    let api = Api::start("", setup);
     let _publisher = api.publish();
     let mut curl = Command::new("curl");
     curl.args(["-sS", "-N", "-o", "/dev/null"]);
@@ -207,8 +163,10 @@ fn a_player_over_http_is_told_and_kicked() {
 
 #[test]
 fn a_password_is_asked_for_and_a_reload_changes_it() {
-    let api =
-        Api::start("auth { enabled on; username admin; password secret; } raw_api { enabled on; allow_reload on; }");
+    let api = Api::start(
+        "auth { enabled on; username admin; password secret; } raw_api { enabled on; allow_reload on; }",
+        Setup::default(),
+    );
     let status = |options: &[&str]| {
         let options = [&["-o", "/dev/null", "-w", "%{http_code}"], options].concat();
         api.curl("/api/v1/versions", &options)
@@ -239,7 +197,7 @@ fn a_password_is_asked_for_and_a_reload_changes_it() {
 #[test]
 fn a_reload_that_fails_is_told() {
     let setup = Setup::default().allow_error("reload failed");
-    let api = Api::with("raw_api { enabled on; allow_reload on; }", setup);
+    let api = Api::start("raw_api { enabled on; allow_reload on; }", setup);
     let file = api.server.file("srs.conf");
     let text = fs::read_to_string(&file).expect("read the configuration");
     fs::write(&file, text + "no_such_directive on;\n").expect("write the configuration");

@@ -1,14 +1,11 @@
 //! The HTTP API field by field, as dashboards and scripts of SRS know it: names, their order, and what they hold.
 
-use std::process::Command;
-
 use serde_json::Value;
 
+use crate::support::api::Api;
 use crate::support::clients::Ffmpeg;
 use crate::support::media::Sample;
-use crate::support::port::Port;
-use crate::support::program::run;
-use crate::support::server::{Server, Setup};
+use crate::support::server::Setup;
 use crate::support::wait::wait_for;
 
 /// A name and its kind: s text, i whole number, f number with two decimals, b flag, o object, a array.
@@ -117,20 +114,7 @@ const KBPS: Fields<'_> = &[("recv_30s", 'i'), ("send_30s", 'i')];
 const V1_URLS: &str = "versions summaries rusages self_proc_stats system_proc_stats meminfos authors features requests \
                        vhosts streams clients raw clusters perf tcmalloc";
 
-struct Api {
-    server: Server,
-    port: Port,
-}
-
 impl Api {
-    #[track_caller]
-    fn text(&self, path: &str) -> String {
-        let mut command = Command::new("curl");
-        command.args(["-sS", "-g", "--max-time", "5"]);
-        command.arg(format!("http://127.0.0.1:{}{path}", self.port.number()));
-        run("curl", self.server.folder(), 10, &mut command).ok().output
-    }
-
     /// The one member behind an answer's envelope, which is looked at.
     #[track_caller]
     fn payload(&self, path: &str, member: &str) -> Value {
@@ -140,7 +124,7 @@ impl Api {
     /// An answer with these members behind its envelope.
     #[track_caller]
     fn answer(&self, path: &str, members: &[&str]) -> Value {
-        let text = self.text(path);
+        let text = self.curl(path, &[]);
         let answer: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}: {text}"));
         let names: Vec<&str> = answer
             .as_object()
@@ -280,14 +264,14 @@ fn every_field_of_the_indexes_is_there() {
     assert_fields(&data, &[("uri", 's'), ("path", 's'), ("METHOD", 's'), ("headers", 'o')]);
     let headers = [("sigature", 's'), ("version", 's'), ("link", 's'), ("time", 'i')];
     assert_fields(&data["headers"], &headers);
-    assert_eq!(api.text("/api/v1/tests/errors"), "{\"code\":100}");
-    assert_eq!(api.text("/api/v1/vhosts/none"), "{\"code\":2014}");
-    assert_eq!(api.text("/api/v1/streams/none"), "{\"code\":2048}");
-    assert_eq!(api.text("/api/v1/clients/none"), "{\"code\":2049}");
-    assert_eq!(api.text("/api/v1/raw?rpc=none"), "{\"code\":1061}");
-    assert_eq!(api.text("/api/v1/raw?rpc=reload"), "{\"code\":1061}");
-    assert_eq!(api.text("/rtc/v1/play/"), "{\"code\":400}");
-    let raw: Value = serde_json::from_str(&api.text("/api/v1/raw?rpc=raw")).expect("JSON");
+    assert_eq!(api.curl("/api/v1/tests/errors", &[]), "{\"code\":100}");
+    assert_eq!(api.curl("/api/v1/vhosts/none", &[]), "{\"code\":2014}");
+    assert_eq!(api.curl("/api/v1/streams/none", &[]), "{\"code\":2048}");
+    assert_eq!(api.curl("/api/v1/clients/none", &[]), "{\"code\":2049}");
+    assert_eq!(api.curl("/api/v1/raw?rpc=none", &[]), "{\"code\":1061}");
+    assert_eq!(api.curl("/api/v1/raw?rpc=reload", &[]), "{\"code\":1061}");
+    assert_eq!(api.curl("/rtc/v1/play/", &[]), "{\"code\":400}");
+    let raw: Value = serde_json::from_str(&api.curl("/api/v1/raw?rpc=raw", &[])).expect("JSON");
     assert_fields(&raw, &[("code", 'i'), ("http_api", 'o')]);
     let of_api = [
         ("enabled", 'b'),
@@ -345,7 +329,10 @@ fn every_field_of_streams_and_clients_is_there() {
     assert_fields(&vhost["kbps"], KBPS);
     let id = vhost["id"].as_str().expect("an id");
     assert_fields(&api.payload(&format!("/api/v1/vhosts/{id}"), "vhost"), VHOST);
-    let clusters = api.text("/api/v1/clusters?ip=1.1.1.1&vhost=__defaultVhost__&app=live&stream=livestream");
+    let clusters = api.curl(
+        "/api/v1/clusters?ip=1.1.1.1&vhost=__defaultVhost__&app=live&stream=livestream",
+        &[],
+    );
     let clusters: Value = serde_json::from_str(&clusters).expect("JSON");
     assert_fields(&clusters, &[("code", 'i'), ("data", 'o')]);
     let query = [("ip", 's'), ("vhost", 's'), ("app", 's'), ("stream", 's')];
@@ -361,12 +348,5 @@ fn every_field_of_streams_and_clients_is_there() {
 }
 
 fn start(globals: &str) -> Api {
-    let port = Port::free();
-    let globals = format!(
-        "http_api {{ enabled on; listen 127.0.0.1:{}; }}\n{globals}",
-        port.number()
-    );
-    let server = Setup::default().globals(&globals).start();
-    server.wait_for_line(&["HTTP-API listen at"]);
-    Api { server, port }
+    Api::start("", Setup::default().globals(globals))
 }

@@ -2,63 +2,22 @@
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
-use std::process::Command;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::support::amf::Amf;
+use crate::support::api::Api;
 use crate::support::clients::Ffmpeg;
-use crate::support::media::Sample;
-use crate::support::port::Port;
-use crate::support::program::{Program, run};
+use crate::support::program::Program;
 use crate::support::rtmp::Rtmp;
-use crate::support::server::{PROGRAM, Server, Setup};
+use crate::support::server::{PROGRAM, Setup};
 use crate::support::wait::wait_for;
 
 const RAW: &str = "raw_api { enabled on; allow_reload on; }";
 
-/// A server whose API looks into it.
-struct Site {
-    server: Server,
-    api: Port,
-}
-
-impl Site {
-    #[track_caller]
-    fn start(api: &str, setup: Setup) -> Self {
-        let port = Port::free();
-        let listen = format!("127.0.0.1:{}", port.number());
-        let server = setup
-            .globals(&format!("http_api {{ enabled on; listen {listen}; {api} }}\n"))
-            .start();
-        server.wait_for_line(&["HTTP-API listen at"]);
-        Site { server, api: port }
-    }
-
-    #[track_caller]
-    fn curl(&self, path: &str, options: &[&str]) -> String {
-        let url = format!("http://127.0.0.1:{}{path}", self.api.number());
-        let mut command = Command::new("curl");
-        command.args(["-sS", "-g", "--max-time", "5"]).args(options).arg(url);
-        run("curl", self.server.folder(), 10, &mut command).ok().output
-    }
-
-    #[track_caller]
-    fn get(&self, path: &str) -> Value {
-        let text = self.curl(path, &[]);
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}: {text}"))
-    }
-
-    fn publish(&self) -> Program {
-        Ffmpeg::Debian.publish(
-            self.server.folder(),
-            &Sample::H264Aac.path(),
-            &self.server.url("livestream"),
-        )
-    }
-
-    fn play(&self, file: &str) -> Program {
+impl Api {
+    fn record(&self, file: &str) -> Program {
         let (folder, file) = (self.server.folder(), self.server.file(file));
         Ffmpeg::Debian.record(folder, &[], &self.server.url("livestream"), 60, &file)
     }
@@ -94,16 +53,16 @@ fn told(configuration: &Value, directive: &str, place: &str) -> (String, String)
 #[test]
 fn the_configuration_in_force_follows_a_reload() {
     let auth = format!("auth {{ enabled on; username admin; password secret; }} {RAW}");
-    let site = Site::start(&auth, Setup::default().vhost("play { gop_cache off; }"));
+    let api = Api::start(&auth, Setup::default().vhost("play { gop_cache off; }"));
     let get = |path: &str| -> Value {
-        let text = site.curl(path, &["-u", "admin:secret"]);
+        let text = api.curl(path, &["-u", "admin:secret"]);
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}: {text}"))
     };
     assert_eq!(
-        site.curl("/api/v1/configs", &["-o", "/dev/null", "-w", "%{http_code}"]),
+        api.curl("/api/v1/configs", &["-o", "/dev/null", "-w", "%{http_code}"]),
         "401"
     );
-    let file = site.server.file("srs.conf");
+    let file = api.server.file("srs.conf");
     let text = fs::read_to_string(&file).expect("read the configuration");
     let line = |part: &str| {
         let line = text.lines().position(|line| line.contains(part)).expect("the line") + 1;
@@ -137,7 +96,7 @@ fn the_configuration_in_force_follows_a_reload() {
         told(&after, "vhost.play.queue_length", "vhost __defaultVhost__"),
         ("7".to_owned(), line("gop_cache"))
     );
-    let shown = site.curl("/api/v1/configs?format=text", &["-u", "admin:secret"]);
+    let shown = api.curl("/api/v1/configs?format=text", &["-u", "admin:secret"]);
     assert!(
         shown.starts_with("# The effective")
             && shown.contains(&format!("        queue_length 7; # {}\n", line("gop_cache"))),
@@ -147,13 +106,13 @@ fn the_configuration_in_force_follows_a_reload() {
 
 #[test]
 fn the_coroutine_of_each_client_is_listed() {
-    let site = Site::start(RAW, Setup::default());
-    let _publisher = site.publish();
-    let publisher = site.clients("fmle-publish", 1).remove(0);
-    let _player = site.play("played.flv");
-    let player = site.clients("rtmp-play", 1).remove(0);
+    let api = Api::start(RAW, Setup::default());
+    let _publisher = api.publish();
+    let publisher = api.clients("fmle-publish", 1).remove(0);
+    let _player = api.record("played.flv");
+    let player = api.clients("rtmp-play", 1).remove(0);
     let of = |id: &str| -> Vec<Value> {
-        let list = site.get(&format!("/api/v1/coroutines?cid={id}"));
+        let list = api.get(&format!("/api/v1/coroutines?cid={id}"));
         list["coroutines"].as_array().cloned().unwrap_or_default()
     };
     wait_for("the publisher to be waited for", 15, || {
@@ -162,12 +121,12 @@ fn the_coroutine_of_each_client_is_listed() {
     let waiting = wait_for("the player to wait for media", 15, || {
         of(&player).into_iter().find(|entry| entry["state"] == "event")
     });
-    assert_eq!(waiting["pid"], site.server.pid());
+    assert_eq!(waiting["pid"], api.server.pid());
     assert!(
         waiting["stack_bytes"].as_u64().is_some_and(|bytes| bytes >= 64 << 10),
         "{waiting}"
     );
-    let all = site.get("/api/v1/coroutines?count=1000");
+    let all = api.get("/api/v1/coroutines?count=1000");
     let all = all["coroutines"].as_array().cloned().unwrap_or_default();
     let states: Vec<_> = all.iter().filter_map(|entry| entry["state"].as_str()).collect();
     for state in ["runs", "accept", "timer", "socket read"] {
@@ -175,7 +134,7 @@ fn the_coroutine_of_each_client_is_listed() {
     }
     // Nobody comes to the listener of RTMP any more.
     wait_for("a listener to wait ever longer", 10, || {
-        let all = site.get("/api/v1/coroutines?count=1000")["coroutines"]
+        let all = api.get("/api/v1/coroutines?count=1000")["coroutines"]
             .as_array()
             .cloned()?;
         let mut listeners = all.iter().filter(|entry| entry["state"] == "accept");
@@ -185,25 +144,25 @@ fn the_coroutine_of_each_client_is_listed() {
 
 #[test]
 fn without_the_raw_api_nobody_looks_inside() {
-    let site = Site::start("", Setup::default());
+    let api = Api::start("", Setup::default());
     for path in ["/api/v1/configs", "/api/v1/coroutines"] {
-        assert_eq!(site.get(path)["code"], 1061, "{path}");
+        assert_eq!(api.get(path)["code"], 1061, "{path}");
     }
 }
 
 #[test]
 fn one_client_of_two_is_traced() {
-    let site = Site::start(RAW, Setup::default());
+    let api = Api::start(RAW, Setup::default());
     let connect = || {
-        let client = Rtmp::connect(site.server.port(), "live").expect("connect");
+        let client = Rtmp::connect(api.server.port(), "live").expect("connect");
         client.play("livestream").expect("play")
     };
     let mut traced = connect();
-    let id = site.clients("rtmp-play", 1).remove(0);
+    let id = api.clients("rtmp-play", 1).remove(0);
     let mut other = connect();
-    let both = site.clients("rtmp-play", 2);
+    let both = api.clients("rtmp-play", 2);
     let other_id = both.into_iter().find(|client| *client != id).expect("the other");
-    let order = |id: &str, on: &str| site.get(&format!("/api/v1/raw?rpc=trace&cid={id}&on={on}"));
+    let order = |id: &str, on: &str| api.get(&format!("/api/v1/raw?rpc=trace&cid={id}&on={on}"));
     assert_eq!(order("nobody00", "1")["code"], 2049);
     assert_eq!(order(&id, "maybe")["code"], 1063);
     assert_eq!(order(&id, "1")["traced"], serde_json::json!([id]));
@@ -221,9 +180,9 @@ fn one_client_of_two_is_traced() {
     pause(&mut traced, true);
     pause(&mut other, true);
     let context = format!("[{id}]");
-    site.server.wait_for_line(&["[DEBUG]", &context, "<- pause #0"]);
-    site.server.wait_for_line(&["[DEBUG]", &context, "the player pauses"]);
-    site.server
+    api.server.wait_for_line(&["[DEBUG]", &context, "<- pause #0"]);
+    api.server.wait_for_line(&["[DEBUG]", &context, "the player pauses"]);
+    api.server
         .wait_for_line(&["[TRACE]", &context, "-> UserControl(StreamEof"]);
     let detailed = |log: &str| -> Vec<String> {
         let lines = log
@@ -231,22 +190,22 @@ fn one_client_of_two_is_traced() {
             .filter(|line| line.contains("[DEBUG]") || line.contains("[TRACE]"));
         lines.map(str::to_owned).collect()
     };
-    let lines = detailed(&site.server.log());
+    let lines = detailed(&api.server.log());
     assert!(
         lines.iter().all(|line| line.contains(&context)),
         "{other_id} too: {lines:#?}"
     );
     assert_eq!(order(&id, "0")["traced"], serde_json::json!([]));
     // What the request itself had written is in the log by the time of the next one's answer.
-    let before = detailed(&site.server.log()).len();
+    let before = detailed(&api.server.log()).len();
     pause(&mut traced, false);
     pause(&mut other, false);
-    let _ = site.get("/api/v1/raw?rpc=trace");
-    assert_eq!(detailed(&site.server.log()).len(), before);
+    let _ = api.get("/api/v1/raw?rpc=trace");
+    assert_eq!(detailed(&api.server.log()).len(), before);
     order(&id, "1");
     drop(traced);
     wait_for("the trace to end with its client", 10, || {
-        (site.get("/api/v1/raw?rpc=trace")["traced"] == serde_json::json!([])).then_some(())
+        (api.get("/api/v1/raw?rpc=trace")["traced"] == serde_json::json!([])).then_some(())
     });
 }
 

@@ -161,7 +161,7 @@ mod tests {
     use std::time::Duration;
 
     use super::super::section::log::Tank;
-    use super::super::section::play::TimeJitter;
+    use super::super::section::play::{Play, TimeJitter};
     use super::*;
 
     const HOST: Host = Host::TEST;
@@ -216,13 +216,7 @@ mod tests {
             (vhost.chunk_size, vhost.in_ack_size, vhost.out_ack_size),
             (60_000, 0, 2_500_000)
         );
-        let play = &vhost.play;
-        assert!(play.gop_cache && !play.atc && !play.mix_correct && !play.atc_auto && !play.reduce_sequence_header);
-        assert_eq!((play.gop_cache_max_frames, play.mw_msgs), (2500, 8));
-        assert_eq!(play.queue_length, Duration::from_secs(30));
-        assert_eq!(play.mw_latency, Duration::from_millis(350));
-        assert_eq!(play.send_min_interval, Duration::ZERO);
-        assert_eq!(play.time_jitter, TimeJitter::Full);
+        assert_eq!(vhost.play, Play::default());
         let publish = &vhost.publish;
         assert!(!publish.mr && publish.parse_sps);
         assert_eq!(publish.mr_latency, Duration::from_millis(350));

@@ -1,10 +1,10 @@
 //! The way to a stream at another server: connection, handshake, `connect` and what is wanted then, with one redirect on
 //! the way.
 
-use std::io::{self, Read, Write};
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::socket::Line;
 use super::who::Who;
 use crate::app::dial::{Peer, dial};
 use crate::app::http::trust::Trust;
@@ -14,7 +14,6 @@ use crate::kernel::error::{Error, Result, Wrap};
 use crate::kernel::error_code::ErrorCode;
 use crate::kernel::log::printable;
 use crate::protocol::rtmp::client::{Client, ConnectOptions, Reply};
-use crate::protocol::rtmp::connection::Io;
 use crate::protocol::rtmp::message::{Redirect, Status};
 use crate::protocol::rtmp::url::StreamUrl;
 
@@ -208,38 +207,5 @@ fn refused<T>(status: Status) -> Result<Opened<T>> {
     match status.redirect {
         Some(redirect) => Ok(Err(redirect)),
         None => Reply::Refused(status).accepted(ErrorCode::RtmpConnect),
-    }
-}
-
-/// A socket whose reads all end in time, however slowly the peer talks.
-pub struct Line {
-    stream: Rc<Stream>,
-    deadline: Moment,
-}
-
-impl Read for Line {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let rest = self.deadline.since(Moment::now());
-        if rest.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        self.stream.set_read_timeout(Some(rest));
-        self.stream.read(buffer)
-    }
-}
-
-impl Write for Line {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.write_all(bytes).map(|()| bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Io for Line {
-    fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        self.stream.try_read(buffer)
     }
 }

@@ -10,7 +10,7 @@ mod publish;
 pub mod pull;
 pub mod push;
 mod request;
-mod socket;
+pub mod socket;
 mod who;
 
 pub use bandcheck::Bandchecks;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::dialogue::{Approach, Line, Session};
+use super::dialogue::{Approach, Session};
 use super::intake::{self, Sink};
+use super::socket::Line;
 use crate::app::edge::upstream::{Pulled, Upstream};
 use crate::app::stat::Carrier;
 use crate::core::clock::Moment;

@@ -7,7 +7,8 @@ use std::net::Shutdown;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::dialogue::{Approach, Line, Session};
+use super::dialogue::{Approach, Session};
+use super::socket::Line;
 use crate::app::stream::Stream;
 use crate::core::clock::Moment;
 use crate::kernel::error::{Error, Result, Wrap};

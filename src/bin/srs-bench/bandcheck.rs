@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use srs_may::app::rtmp::socket::Line;
 use srs_may::core::clock::Moment;
 use srs_may::kernel::error::{Error, Result, Wrap};
 use srs_may::kernel::error_code::ErrorCode;
@@ -11,7 +12,7 @@ use srs_may::protocol::rtmp::client::{Client, ConnectOptions};
 use srs_may::protocol::rtmp::message::{Command, CommandName, kind};
 use srs_may::protocol::rtmp::url::StreamUrl;
 
-use crate::line::{Dialogue, Way};
+use crate::line::Way;
 use crate::tally::Tally;
 
 /// Bytes of filler in one message of ours.
@@ -30,7 +31,7 @@ pub fn run(way: &Way, url: &str, number: usize, tally: &Rc<Tally>) -> Result<()>
         place.schema.eq_ignore_ascii_case("rtmps"),
         number,
     )?;
-    let mut client = Client::new(Dialogue {
+    let mut client = Client::new(Line {
         stream,
         deadline: Moment::NEVER,
     });
@@ -65,7 +66,7 @@ pub fn run(way: &Way, url: &str, number: usize, tally: &Rc<Tally>) -> Result<()>
 }
 
 struct Test<'a> {
-    client: Client<Dialogue>,
+    client: Client<Line>,
     way: &'a Way,
     tally: &'a Rc<Tally>,
 }

@@ -1,7 +1,6 @@
 //! A client's connection to the server: where from, how long it may take, and one read buffer for all clients.
 
 use std::cell::RefCell;
-use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,7 +13,6 @@ use srs_may::core::dns;
 use srs_may::core::tcp::{ConnectOptions, TcpStream};
 use srs_may::kernel::error::{Error, IoWrap, Result};
 use srs_may::kernel::error_code::ErrorCode;
-use srs_may::protocol::rtmp::connection::Io;
 
 /// What one read takes at most, bytes.
 const READ_BYTES: usize = 256 << 10;
@@ -144,41 +142,6 @@ fn read_once(
         rest.extend_from_slice(&input[used..]);
     }
     Ok(Some(count))
-}
-
-/// A connection for the dialogue of RTMP: each read ends in time.
-pub struct Dialogue {
-    /// The connection.
-    pub stream: Rc<Stream>,
-    /// When the dialogue has to be over.
-    pub deadline: Moment,
-}
-
-impl Read for Dialogue {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let rest = self.deadline.since(Moment::now());
-        if rest.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        self.stream.set_read_timeout(Some(rest));
-        self.stream.read(buffer)
-    }
-}
-
-impl Write for Dialogue {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.write_all(bytes).map(|()| bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Io for Dialogue {
-    fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
-        self.stream.try_read(buffer)
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use srs_may::app::rtmp::socket::Line;
 use srs_may::core::clock::{Moment, unix_time};
 use srs_may::core::coroutine;
 use srs_may::kernel::error::{Error, Result, Wrap};
@@ -14,7 +15,7 @@ use srs_may::protocol::rtmp::message::{Command, CommandName, Level, Status, Stat
 use srs_may::protocol::rtmp::skim::Sink;
 use srs_may::protocol::rtmp::url::StreamUrl;
 
-use crate::line::{Dialogue, Way};
+use crate::line::Way;
 use crate::observer::{Observer, Part};
 use crate::reel::{Reel, Shot};
 use crate::stamp::Stamp;
@@ -26,10 +27,10 @@ const CHUNK_BYTES: u32 = 4096;
 const SET_DATA_FRAME: &[u8] = b"\x02\x00\x0d@setDataFrame";
 
 /// Connects, shakes hands and says `connect`.
-fn open(way: &Way, url: &StreamUrl, number: usize) -> Result<Client<Dialogue>> {
+fn open(way: &Way, url: &StreamUrl, number: usize) -> Result<Client<Line>> {
     let is_secure = url.schema.eq_ignore_ascii_case("rtmps");
     let stream = way.connect(&url.host, url.port, is_secure, number)?;
-    let mut client = Client::new(Dialogue {
+    let mut client = Client::new(Line {
         stream,
         deadline: Moment::after(way.timeout),
     });
@@ -170,7 +171,7 @@ pub fn publish(way: &Way, url: &StreamUrl, number: usize, publication: Publicati
 }
 
 struct Sender {
-    client: Client<Dialogue>,
+    client: Client<Line>,
     stream_id: u32,
     publication: Publication,
     /// The stamps' name of this publication.
@@ -207,7 +208,7 @@ impl Sender {
 
     fn wait_until(&mut self, due: Moment) -> Result<()> {
         while let Some(message) = self.client.try_read_message()? {
-            if let Some(status) = Client::<Dialogue>::status_of(&message)?
+            if let Some(status) = Client::<Line>::status_of(&message)?
                 && status.level == Level::Error
             {
                 let text = format!("the server ended the stream: {}", status.code.as_str());

@@ -8,6 +8,7 @@ pub mod hevc;
 pub mod mp3;
 pub mod nal;
 pub mod opus;
+mod sps;
 pub mod vp8;
 pub mod vp9;
 

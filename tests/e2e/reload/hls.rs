@@ -7,7 +7,7 @@ use std::time::Duration;
 use std::{fs, thread};
 
 use super::site::{Endless, Site, get};
-use crate::support::flv::{AUDIO, Tag};
+use crate::support::flv::Tag;
 use crate::support::rtmp::closes_within;
 use crate::support::server::Setup;
 use crate::support::wait::wait_for;
@@ -231,19 +231,6 @@ fn sessions_and_qualities_of_players() {
     other.finish();
 }
 
-/// A frame of AAC, 23 ms after the one before, though 1024 samples last 23.2 ms.
-fn sound(number: u32) -> Tag {
-    let payload = match number {
-        0 => b"\xaf\x00\x12\x10".to_vec(),
-        _ => [&b"\xaf\x01"[..], &[0x21; 60]].concat(),
-    };
-    Tag {
-        kind: AUDIO,
-        timestamp: number * 23,
-        payload,
-    }
-}
-
 /// The stream types that the first program map of a transport stream lists.
 fn stream_types(file: &Path) -> Option<Vec<u8>> {
     let bytes = fs::read(file).ok()?;
@@ -276,7 +263,9 @@ fn sound_times(file: &Path) -> Option<Vec<u64>> {
 #[test]
 fn codecs_and_clocks_of_transport_streams() {
     let (site, publisher) = start("");
-    let alone = Endless::of(site.publish_bare("sound"), Duration::from_millis(2), sound);
+    let alone = Endless::of(site.publish_bare("sound"), Duration::from_millis(2), |number| {
+        Tag::sound(number, 23)
+    });
     // What the newest segment of a stream is, once it is one that was begun by the new settings.
     let newest_file = |stream: &str| {
         let text = fs::read_to_string(site.server.file(&format!("html/live/{stream}.m3u8"))).ok()?;

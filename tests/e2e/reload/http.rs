@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::site::{Endless, Site, get, head};
 use crate::support::bystander::Bystander;
-use crate::support::flv::{AUDIO, Tag};
+use crate::support::flv::Tag;
 use crate::support::port::Port;
 use crate::support::server::Setup;
 use crate::support::wait::wait_for;
@@ -155,19 +155,6 @@ fn the_exporter_and_proxies_are_those_of_the_new_file() {
     stays.finish();
 }
 
-/// Sound of AAC, twenty frames a second.
-fn sound(number: u32) -> Tag {
-    let payload = match number {
-        0 => b"\xaf\x00\x12\x10".to_vec(),
-        _ => [&b"\xaf\x01"[..], &[0x21; 60]].concat(),
-    };
-    Tag {
-        kind: AUDIO,
-        timestamp: number * 50,
-        payload,
-    }
-}
-
 /// The first bytes of a stream over HTTP, head left out; as much as comes in a moment.
 fn played(port: u16, target: &str) -> Vec<u8> {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).expect("connect");
@@ -194,7 +181,9 @@ fn streams_over_http_begin_by_the_new_settings() {
     let remux = |more: &str| format!("min_latency on; http_remux {{ enabled on; {more} }}");
     let site = Site::start("", &remux(""));
     let stays = Bystander::start(site.server.port());
-    let alone = Endless::of(site.publish_bare("sound"), Duration::from_millis(50), sound);
+    let alone = Endless::of(site.publish_bare("sound"), Duration::from_millis(50), |number| {
+        Tag::sound(number, 50)
+    });
     // The flags of an FLV header: 4 is sound, 1 is pictures.
     let flags = |settings: &str| {
         site.reload("", &remux(settings));

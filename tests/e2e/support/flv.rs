@@ -16,6 +16,19 @@ pub struct Tag {
 }
 
 impl Tag {
+    /// The sound of AAC with this number, from 0, which is its header; they are so many milliseconds apart.
+    pub fn sound(number: u32, apart: u32) -> Self {
+        let payload = match number {
+            0 => b"\xaf\x00\x12\x10".to_vec(),
+            _ => [&b"\xaf\x01"[..], &[0x21; 60]].concat(),
+        };
+        Tag {
+            kind: AUDIO,
+            timestamp: number * apart,
+            payload,
+        }
+    }
+
     /// Whether the payload sets a decoder up (or, in enhanced FLV, tells colours or ends a sequence) instead of being media.
     pub fn is_header(&self) -> bool {
         let [first, rest @ ..] = self.payload.as_slice() else {
@@ -64,6 +77,16 @@ pub fn media(tags: &[Tag], kind: u8) -> Vec<&[u8]> {
     tags.iter()
         .filter(|tag| tag.kind == kind && !tag.is_header())
         .map(|tag| tag.payload.as_slice())
+        .collect()
+}
+
+/// The times of the pictures of a file, milliseconds.
+#[track_caller]
+pub fn picture_times(path: &Path) -> Vec<u32> {
+    read(path)
+        .iter()
+        .filter(|tag| tag.kind == VIDEO && !tag.is_header())
+        .map(|tag| tag.timestamp)
         .collect()
 }
 

@@ -1,6 +1,7 @@
 //! The harness: the server under test, sample media, real clients, and a raw RTMP client for what no real client does.
 
 pub mod amf;
+pub mod api;
 pub mod bandcheck;
 pub mod browser;
 pub mod bystander;

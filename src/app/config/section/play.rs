@@ -57,6 +57,25 @@ impl TimeJitter {
     }
 }
 
+impl Default for Play {
+    /// What a vhost without a `play` block has.
+    fn default() -> Self {
+        Play {
+            gop_cache: true,
+            gop_cache_max_frames: 2500,
+            queue_length: Duration::from_secs(30),
+            time_jitter: TimeJitter::Full,
+            atc: false,
+            mix_correct: false,
+            atc_auto: false,
+            mw_latency: Duration::from_millis(350),
+            mw_msgs: 8,
+            send_min_interval: Duration::ZERO,
+            reduce_sequence_header: false,
+        }
+    }
+}
+
 impl Play {
     pub(crate) fn read(play: &Scope<'_>, min_latency: bool) -> Self {
         let unless_set = |name: &str| min_latency && play.given(name).is_none();

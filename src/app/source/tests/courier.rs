@@ -80,7 +80,7 @@ fn tags(bytes: &[u8]) -> Vec<u32> {
 fn without_cache() -> Play {
     Play {
         gop_cache: false,
-        ..play()
+        ..Play::default()
     }
 }
 
@@ -139,7 +139,7 @@ fn envelopes_and_wanted_tracks_tell_players_of_one_message_apart() {
 #[test]
 fn a_track_that_is_new_to_an_rtmp_player_is_its_coroutines_matter() {
     run(|| {
-        let (source, publication) = source(play());
+        let (source, publication) = source(Play::default());
         publication.push(video(0, true, 10));
         let mut players = [Player::join(&source), Player::join(&source)];
         for player in &mut players {

@@ -7,7 +7,7 @@ fn a_slow_player_jumps_to_the_newest_keyframe_and_its_time_goes_on() {
     run(|| {
         let (source, publication) = source(Play {
             queue_length: Duration::from_secs(1),
-            ..play()
+            ..Play::default()
         });
         headers(&publication);
         publication.push(video(0, true, 10));
@@ -27,7 +27,7 @@ fn a_slow_player_jumps_to_the_newest_keyframe_and_its_time_goes_on() {
 #[test]
 fn what_nobody_needs_is_forgotten() {
     run(|| {
-        let (source, publication) = source(play());
+        let (source, publication) = source(Play::default());
         let mut player = Player::join(&source);
         for index in 0..1000u32 {
             publication.push(video(index * 40, index % 50 == 0, 1000));
@@ -43,7 +43,7 @@ fn what_nobody_needs_is_forgotten() {
 #[test]
 fn the_courier_sends_a_batch_when_it_is_due_and_not_before() {
     run(|| {
-        let (source, publication) = source(play());
+        let (source, publication) = source(Play::default());
         let merged = MergedWrite {
             messages: 2,
             latency: Duration::from_millis(100),
@@ -80,7 +80,7 @@ fn the_courier_sends_a_batch_when_it_is_due_and_not_before() {
 #[test]
 fn what_the_socket_does_not_take_is_the_coroutines_matter() {
     run(|| {
-        let (source, publication) = source(play());
+        let (source, publication) = source(Play::default());
         let mut player = Player::join(&source);
         // 400 of them are less than what the stream keeps.
         let bytes = 60_000.min(SOURCE_JOURNAL_BYTES / 460);
@@ -120,7 +120,7 @@ fn what_the_socket_does_not_take_is_the_coroutines_matter() {
 #[test]
 fn the_courier_ends_with_the_last_player() {
     run(|| {
-        let (source, publication) = source(play());
+        let (source, publication) = source(Play::default());
         let player = Player::join(&source);
         publication.push(video(0, true, 10));
         coroutine::sleep(Duration::from_millis(5));
@@ -135,7 +135,7 @@ fn the_courier_ends_with_the_last_player() {
 #[test]
 fn a_publisher_cannot_fill_the_memory() {
     run(|| {
-        let (source, publication) = source(play());
+        let (source, publication) = source(Play::default());
         // Neither keyframes nor time: only the bytes tell.
         publication.push(video(0, true, 10));
         let _stuck = Player::join(&source);

@@ -4,7 +4,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::super::Follower;
-use super::{audio, play, source, video};
+use super::{audio, source, video};
+use crate::app::config::section::play::Play;
 use crate::core::coroutine::{spawn, yield_now};
 use crate::core::runtime::run;
 use crate::kernel::frame::Frame;
@@ -16,7 +17,7 @@ fn times(frames: &[Frame]) -> Vec<u32> {
 #[test]
 fn a_follower_gets_all_of_one_publication_and_nothing_of_the_next() {
     run(|| {
-        let (source, publication) = source(play());
+        let (source, publication) = source(Play::default());
         publication.push(video(0, true, 10));
         let followed = source.clone();
         let follower = spawn("follower", move || {
@@ -48,9 +49,10 @@ fn a_follower_gets_all_of_one_publication_and_nothing_of_the_next() {
 #[test]
 fn one_that_is_too_slow_is_told_what_it_missed() {
     run(|| {
-        let mut settings = play();
-        settings.queue_length = Duration::from_secs(1);
-        let (source, publication) = source(settings);
+        let (source, publication) = source(Play {
+            queue_length: Duration::from_secs(1),
+            ..Play::default()
+        });
         let mut follower = Follower::join(&source, Duration::ZERO);
         for index in 0..400u32 {
             publication.push(video(index * 20, index.is_multiple_of(50), 10));

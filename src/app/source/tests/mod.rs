@@ -31,22 +31,6 @@ const AT_ONCE: MergedWrite = MergedWrite {
     latency: Duration::ZERO,
 };
 
-fn play() -> Play {
-    Play {
-        gop_cache: true,
-        gop_cache_max_frames: 2500,
-        queue_length: Duration::from_secs(30),
-        time_jitter: TimeJitter::Full,
-        atc: false,
-        mix_correct: false,
-        atc_auto: false,
-        mw_latency: Duration::from_millis(350),
-        mw_msgs: 8,
-        send_min_interval: Duration::ZERO,
-        reduce_sequence_header: false,
-    }
-}
-
 fn source(play: Play) -> (Rc<Source>, Publication) {
     let source = Source::new("live/s".into(), "__defaultVhost__".into(), Rc::new(play));
     let publication = source.publish().unwrap();
@@ -144,7 +128,7 @@ fn shape(messages: &[Message]) -> Vec<(u8, u32)> {
 #[test]
 fn a_player_starts_with_headers_and_the_newest_gop_at_its_own_zero() {
     run(|| {
-        let (source, publication) = source(play());
+        let (source, publication) = source(Play::default());
         headers(&publication);
         for timestamp in [1000, 1040] {
             publication.push(video(timestamp, timestamp == 1000, 10));
@@ -183,7 +167,7 @@ fn tags(batch: &[u8]) -> Vec<(u8, u32)> {
 #[test]
 fn flv_players_have_their_own_zero_too() {
     run(|| {
-        let (source, publication) = source(play());
+        let (source, publication) = source(Play::default());
         let mut waiting = FlvConsumer::join(&source);
         assert_eq!(Tracks::guess(&waiting.place, |_| true), None);
         headers(&publication);
@@ -228,7 +212,7 @@ fn flv_players_have_their_own_zero_too() {
 #[test]
 fn large_messages_pass_whole_beside_small_ones() {
     run(|| {
-        let (source, publication) = source(play());
+        let (source, publication) = source(Play::default());
         let mut player = Player::join(&source);
         let mut sent = Vec::new();
         for index in 0..40u32 {
@@ -249,7 +233,7 @@ fn steps_back_reach_the_player_as_they_are() {
     run(|| {
         let (source, publication) = source(Play {
             time_jitter: TimeJitter::Zero,
-            ..play()
+            ..Play::default()
         });
         let mut player = Player::join(&source);
         for timestamp in [500, 540, 520, 560] {
@@ -264,7 +248,10 @@ fn steps_back_reach_the_player_as_they_are() {
 fn untouched_time_passes_its_wraps() {
     run(|| {
         for start in [(1u32 << 24) - 60, (1 << 31) - 60, u32::MAX - 59] {
-            let (source, publication) = source(Play { atc: true, ..play() });
+            let (source, publication) = source(Play {
+                atc: true,
+                ..Play::default()
+            });
             let mut player = Player::join(&source);
             let times: Vec<u32> = (0..4).map(|index| start.wrapping_add(index * 40)).collect();
             for &timestamp in &times {
@@ -281,7 +268,7 @@ fn untouched_time_passes_its_wraps() {
 #[test]
 fn one_publisher_at_a_time() {
     run(|| {
-        let (source, publication) = source(play());
+        let (source, publication) = source(Play::default());
         assert_eq!(
             source.publish().err().map(|error| error.code()),
             Some(ErrorCode::StreamBusy)
@@ -296,7 +283,7 @@ fn one_publisher_at_a_time() {
 #[test]
 fn players_stay_over_a_republish() {
     run(|| {
-        let (source, publication) = source(play());
+        let (source, publication) = source(Play::default());
         headers(&publication);
         publication.push(video(5000, true, 10));
         let mut player = Player::join(&source);
@@ -326,7 +313,7 @@ fn equal_headers_are_left_out_when_asked() {
     run(|| {
         let (source, publication) = source(Play {
             reduce_sequence_header: true,
-            ..play()
+            ..Play::default()
         });
         let mut player = Player::join(&source);
         headers(&publication);
@@ -342,7 +329,7 @@ fn mixed_up_audio_and_video_are_put_in_order() {
     run(|| {
         let (source, publication) = source(Play {
             mix_correct: true,
-            ..play()
+            ..Play::default()
         });
         let mut player = Player::join(&source);
         for base in [0, 100, 200] {
@@ -363,7 +350,7 @@ fn a_player_gets_all_headers_though_metadata_comes_first_in_its_journal() {
     run(|| {
         let (source, publication) = source(Play {
             gop_cache: false,
-            ..play()
+            ..Play::default()
         });
         headers(&publication);
         let mut player = Player::join(&source);
@@ -383,12 +370,12 @@ fn a_cache_that_is_turned_on_late_starts_with_the_next_keyframe() {
     run(|| {
         let (source, publication) = source(Play {
             gop_cache: false,
-            ..play()
+            ..Play::default()
         });
         for index in 0..100u32 {
             publication.push(video(index * 40, index == 0, 10));
         }
-        source.set_play(Rc::new(play()));
+        source.set_play(Rc::new(Play::default()));
         let mut player = Player::join(&source);
         assert_eq!(player.messages().len(), 0);
         publication.push(video(4000, false, 10));
@@ -400,7 +387,7 @@ fn a_cache_that_is_turned_on_late_starts_with_the_next_keyframe() {
 #[test]
 fn sound_is_kept_for_players_to_come_but_not_past_its_publisher() {
     run(|| {
-        let (source, publication) = source(play());
+        let (source, publication) = source(Play::default());
         source.keep_sound(Duration::from_secs(2));
         headers(&publication);
         for index in 0..500 {

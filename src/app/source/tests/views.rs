@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::super::{Mp4Consumer, Publication, Source, Tracks, TsConsumer};
-use super::{audio, play, source};
+use super::{audio, source};
 use crate::app::config::section::play::{Play, TimeJitter};
 use crate::core::runtime::run;
 use crate::kernel::frame::{Frame, Kind};
@@ -74,7 +74,7 @@ fn pictures(init: &[u8], bytes: &[u8]) -> Vec<(u64, u8)> {
 #[test]
 fn mp4_players_start_at_the_newest_keyframe_at_their_own_zero() {
     run(|| {
-        let (source, publication) = source(play());
+        let (source, publication) = source(Play::default());
         let mut early = mp4(&source, Tracks::BOTH);
         headers(&publication);
         push(&publication, 0, 1200);
@@ -101,7 +101,7 @@ fn mp4_players_start_at_the_newest_keyframe_at_their_own_zero() {
 #[test]
 fn what_an_mp4_fragment_gathers_goes_out_at_the_end() {
     run(|| {
-        let (source, publication) = source(play());
+        let (source, publication) = source(Play::default());
         headers(&publication);
         push(&publication, 0, 1080);
         let mut consumer = mp4(
@@ -131,7 +131,7 @@ fn an_mp4_player_that_jumps_goes_on_in_time() {
         let (source, publication) = source(Play {
             queue_length: Duration::from_secs(1),
             time_jitter: TimeJitter::Full,
-            ..play()
+            ..Play::default()
         });
         headers(&publication);
         push(&publication, 0, 400);
@@ -152,7 +152,7 @@ fn an_mp4_player_that_jumps_goes_on_in_time() {
 #[test]
 fn mp4_of_other_parameters_is_for_other_players() {
     run(|| {
-        let (source, publication) = source(play());
+        let (source, publication) = source(Play::default());
         headers(&publication);
         push(&publication, 0, 600);
         let mut old = mp4(&source, Tracks::BOTH);
@@ -191,7 +191,7 @@ fn stream_types(packets: &[u8]) -> Vec<u8> {
 fn ts_players_start_with_tables_that_are_right() {
     run(|| {
         for (sound, stream_type) in [(&b"\xaf\x01\x21"[..], 0x0f), (b"\x2f\xff\xfb\x90\x64", 0x03)] {
-            let (source, publication) = source(play());
+            let (source, publication) = source(Play::default());
             if stream_type == 0x0f {
                 publication.push(header(Kind::Audio, b"\xaf\x00\x12\x10"));
             }
@@ -222,7 +222,7 @@ fn a_ts_player_waits_for_tables() {
     run(|| {
         let (source, publication) = source(Play {
             gop_cache: false,
-            ..play()
+            ..Play::default()
         });
         headers(&publication);
         push(&publication, 0, 200);

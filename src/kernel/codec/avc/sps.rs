@@ -3,6 +3,7 @@
 use super::{nal_type, nal_type_of};
 use crate::core::limits::PICTURE_SIDE_PIXELS;
 use crate::kernel::bits::{BitReader, remove_emulation_prevention};
+use crate::kernel::codec::sps::{Cropping, CroppingFields, crop, skip_vui_head, ticks_a_second};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::error_code::ErrorCode;
 
@@ -150,6 +151,16 @@ fn skip_picture_order(r: &mut BitReader<'_>) -> Result<()> {
     Ok(())
 }
 
+const CROPPING: CroppingFields = CroppingFields {
+    flag: "frame_cropping_flag",
+    offsets: [
+        "frame_crop_left_offset",
+        "frame_crop_right_offset",
+        "frame_crop_top_offset",
+        "frame_crop_bottom_offset",
+    ],
+};
+
 struct Size {
     width: u32,
     height: u32,
@@ -167,68 +178,22 @@ impl Size {
             r.flag("mb_adaptive_frame_field_flag")?;
         }
         r.flag("direct_8x8_inference_flag")?;
-        // Table 6-1: how many luma samples a cropping unit has.
-        let (unit_x, mut unit_y) = match samples.chroma_format {
-            1 => (2, 2),
-            2 => (2, 1),
-            _ => (1, 1),
-        };
+        let mut cropping = Cropping::read(r, &CROPPING, samples.chroma_format)?;
         if interlaced {
-            unit_y *= 2;
-        }
-        let (mut cropped_x, mut cropped_y) = (0u64, 0u64);
-        if r.flag("frame_cropping_flag")? {
-            let left = r.ue("frame_crop_left_offset")?;
-            let right = r.ue("frame_crop_right_offset")?;
-            let top = r.ue("frame_crop_top_offset")?;
-            let bottom = r.ue("frame_crop_bottom_offset")?;
-            cropped_x = (u64::from(left) + u64::from(right)) * unit_x;
-            cropped_y = (u64::from(top) + u64::from(bottom)) * unit_y;
+            cropping.down *= 2;
         }
         Ok(Size {
-            width: crop(r, width, cropped_x, "width")?,
-            height: crop(r, height, cropped_y, "height")?,
+            width: crop(r, width, cropping.across, "width")?,
+            height: crop(r, height, cropping.down, "height")?,
             interlaced,
         })
     }
 }
 
-/// What cropping leaves of a side: at least one pixel, and at most what the limits allow.
-fn crop(r: &BitReader<'_>, side: u32, cropped: u64, field: &'static str) -> Result<u32> {
-    match u64::from(side).checked_sub(cropped) {
-        Some(left) if left > 0 && left <= u64::from(PICTURE_SIDE_PIXELS) => Ok(left as u32),
-        _ => Err(r.fault(format!("{field} {side} is cropped by {cropped}"))),
-    }
-}
-
 /// Reads the VUI as far as its timing (E.1.1). A picture has two ticks, even if it is no pair of fields (D.2.3).
 fn frame_rate(r: &mut BitReader<'_>) -> Result<Option<f64>> {
-    const EXTENDED_SAR: u32 = 255;
-    if r.flag("aspect_ratio_info_present_flag")? && r.bits(8, "aspect_ratio_idc")? == EXTENDED_SAR {
-        r.skip(32, "sar_width, sar_height")?;
-    }
-    if r.flag("overscan_info_present_flag")? {
-        r.flag("overscan_appropriate_flag")?;
-    }
-    if r.flag("video_signal_type_present_flag")? {
-        r.skip(4, "video_format, video_full_range_flag")?;
-        if r.flag("colour_description_present_flag")? {
-            r.skip(24, "colour_primaries, transfer_characteristics, matrix_coefficients")?;
-        }
-    }
-    if r.flag("chroma_loc_info_present_flag")? {
-        r.ue("chroma_sample_loc_type_top_field")?;
-        r.ue("chroma_sample_loc_type_bottom_field")?;
-    }
-    if !r.flag("timing_info_present_flag")? {
-        return Ok(None);
-    }
-    let ticks = r.bits(32, "num_units_in_tick")?;
-    let scale = r.bits(32, "time_scale")?;
-    if ticks == 0 || scale == 0 {
-        return Ok(None);
-    }
-    Ok(Some(f64::from(scale) / (2.0 * f64::from(ticks))))
+    skip_vui_head(r)?;
+    Ok(ticks_a_second(r)?.map(|ticks| ticks / 2.0))
 }
 
 #[cfg(test)]

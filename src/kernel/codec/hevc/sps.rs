@@ -3,6 +3,7 @@
 use super::{ProfileTierLevel, nal_type, nal_type_of};
 use crate::core::limits::PICTURE_SIDE_PIXELS;
 use crate::kernel::bits::{BitReader, remove_emulation_prevention};
+use crate::kernel::codec::sps::{Cropping, CroppingFields, crop, skip_vui_head, ticks_a_second};
 use crate::kernel::error::{Error, Result};
 use crate::kernel::error_code::ErrorCode;
 
@@ -77,29 +78,24 @@ impl Sps {
     }
 }
 
+const CROPPING: CroppingFields = CroppingFields {
+    flag: "conformance_window_flag",
+    offsets: [
+        "conf_win_left_offset",
+        "conf_win_right_offset",
+        "conf_win_top_offset",
+        "conf_win_bottom_offset",
+    ],
+};
+
 fn size(r: &mut BitReader<'_>, chroma_format: u8) -> Result<(u32, u32)> {
     let width = r.ue_max(PICTURE_SIDE_PIXELS, "pic_width_in_luma_samples")?;
     let height = r.ue_max(PICTURE_SIDE_PIXELS, "pic_height_in_luma_samples")?;
-    // Table 6-1: how many luma samples a unit of the window has.
-    let (unit_x, unit_y) = match chroma_format {
-        1 => (2, 2),
-        2 => (2, 1),
-        _ => (1, 1),
-    };
-    let (mut cropped_x, mut cropped_y) = (0u64, 0u64);
-    if r.flag("conformance_window_flag")? {
-        let left = r.ue("conf_win_left_offset")?;
-        let right = r.ue("conf_win_right_offset")?;
-        let top = r.ue("conf_win_top_offset")?;
-        let bottom = r.ue("conf_win_bottom_offset")?;
-        cropped_x = (u64::from(left) + u64::from(right)) * unit_x;
-        cropped_y = (u64::from(top) + u64::from(bottom)) * unit_y;
-    }
-    let crop = |side: u32, cropped: u64, field: &str| match u64::from(side).checked_sub(cropped) {
-        Some(left) if left > 0 => Ok(left as u32),
-        _ => Err(r.fault(format!("{field} {side} is cropped by {cropped}"))),
-    };
-    Ok((crop(width, cropped_x, "width")?, crop(height, cropped_y, "height")?))
+    let cropping = Cropping::read(r, &CROPPING, chroma_format)?;
+    Ok((
+        crop(r, width, cropping.across, "width")?,
+        crop(r, height, cropping.down, "height")?,
+    ))
 }
 
 /// Reads from log2_max_pic_order_cnt_lsb_minus4 on to the timing in the VUI.
@@ -196,23 +192,7 @@ fn skip_reference_sets(r: &mut BitReader<'_>) -> Result<()> {
 
 /// Reads the VUI as far as its timing (E.2.1).
 fn vui_frame_rate(r: &mut BitReader<'_>) -> Result<Option<f64>> {
-    const EXTENDED_SAR: u32 = 255;
-    if r.flag("aspect_ratio_info_present_flag")? && r.bits(8, "aspect_ratio_idc")? == EXTENDED_SAR {
-        r.skip(32, "sar_width, sar_height")?;
-    }
-    if r.flag("overscan_info_present_flag")? {
-        r.flag("overscan_appropriate_flag")?;
-    }
-    if r.flag("video_signal_type_present_flag")? {
-        r.skip(4, "video_format, video_full_range_flag")?;
-        if r.flag("colour_description_present_flag")? {
-            r.skip(24, "colour_primaries, transfer_characteristics, matrix_coeffs")?;
-        }
-    }
-    if r.flag("chroma_loc_info_present_flag")? {
-        r.ue("chroma_sample_loc_type_top_field")?;
-        r.ue("chroma_sample_loc_type_bottom_field")?;
-    }
+    skip_vui_head(r)?;
     r.skip(
         3,
         "neutral_chroma_indication_flag, field_seq_flag, frame_field_info_present_flag",
@@ -222,15 +202,7 @@ fn vui_frame_rate(r: &mut BitReader<'_>) -> Result<Option<f64>> {
             r.ue("def_disp_win_offset")?;
         }
     }
-    if !r.flag("vui_timing_info_present_flag")? {
-        return Ok(None);
-    }
-    let ticks = r.bits(32, "vui_num_units_in_tick")?;
-    let scale = r.bits(32, "vui_time_scale")?;
-    if ticks == 0 || scale == 0 {
-        return Ok(None);
-    }
-    Ok(Some(f64::from(scale) / f64::from(ticks)))
+    ticks_a_second(r)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! AVC in RTP (RFC 6184), modes 0 and 1: single NAL units, STAP-A, FU-A.
 
+use bytes::Bytes;
+
 use super::AccessUnit;
 use super::nals::Gatherer;
 use crate::kernel::error::{Error, Result};
@@ -20,32 +22,24 @@ impl AvcDepacketizer {
     /// lost is left out. Fails with [`ErrorCode::RtspP96Corrupt`] on a payload that makes no sense or is too large; its
     /// access unit is left out.
     pub fn push(&mut self, ordered: &Ordered, out: &mut Vec<AccessUnit>) -> Result<()> {
-        let packet = &ordered.packet;
-        out.extend(self.unit.begin(packet.timestamp, ordered.after_loss));
-        let taken = self.take(ordered);
-        if taken.is_err() {
-            self.unit.damage();
-        }
-        out.extend(self.unit.end(packet.marker));
-        taken
+        self.unit.push(ordered, out, take)
     }
+}
 
-    fn take(&mut self, ordered: &Ordered) -> Result<()> {
-        let payload = &ordered.packet.payload;
-        match payload[..] {
-            // Some senders keep a port open with packets of nothing.
-            [] => Ok(()),
-            [header, ..] if header & 0x1f == STAP_A => self.unit.aggregate(&payload.slice(1..)),
-            [indicator, header, ref rest @ ..] if indicator & 0x1f == FU_A => {
-                let whole = [indicator & 0xe0 | header & 0x1f];
-                let first = (header & 0x80 != 0).then_some(&whole[..]);
-                self.unit.fragment(first, header & 0x40 != 0, rest)
-            }
-            [header, ..] if (1..STAP_A).contains(&(header & 0x1f)) => self.unit.nal(payload.clone()),
-            [header, ..] => {
-                let text = format!("RTP payload of AVC has NAL unit type {}", header & 0x1f);
-                Err(Error::new(ErrorCode::RtspP96Corrupt, text))
-            }
+fn take(unit: &mut Gatherer, payload: &Bytes) -> Result<()> {
+    match payload[..] {
+        // Some senders keep a port open with packets of nothing.
+        [] => Ok(()),
+        [header, ..] if header & 0x1f == STAP_A => unit.aggregate(&payload.slice(1..)),
+        [indicator, header, ref rest @ ..] if indicator & 0x1f == FU_A => {
+            let whole = [indicator & 0xe0 | header & 0x1f];
+            let first = (header & 0x80 != 0).then_some(&whole[..]);
+            unit.fragment(first, header & 0x40 != 0, rest)
+        }
+        [header, ..] if (1..STAP_A).contains(&(header & 0x1f)) => unit.nal(payload.clone()),
+        [header, ..] => {
+            let text = format!("RTP payload of AVC has NAL unit type {}", header & 0x1f);
+            Err(Error::new(ErrorCode::RtspP96Corrupt, text))
         }
     }
 }

@@ -1,5 +1,7 @@
 //! HEVC in RTP (RFC 7798) without decoding order numbers: single NAL units, aggregation packets, fragments.
 
+use bytes::Bytes;
+
 use super::AccessUnit;
 use super::nals::Gatherer;
 use crate::kernel::error::{Error, Result};
@@ -18,45 +20,37 @@ pub struct HevcDepacketizer {
 impl HevcDepacketizer {
     /// As [`super::AvcDepacketizer::push`].
     pub fn push(&mut self, ordered: &Ordered, out: &mut Vec<AccessUnit>) -> Result<()> {
-        let packet = &ordered.packet;
-        out.extend(self.unit.begin(packet.timestamp, ordered.after_loss));
-        let taken = self.take(ordered);
-        if taken.is_err() {
-            self.unit.damage();
-        }
-        out.extend(self.unit.end(packet.marker));
-        taken
+        self.unit.push(ordered, out, take)
     }
+}
 
-    fn take(&mut self, ordered: &Ordered) -> Result<()> {
-        let payload = &ordered.packet.payload;
-        let Some((&[high, low], rest)) = payload.split_first_chunk::<2>() else {
-            return match payload.is_empty() {
-                true => Ok(()),
-                false => Err(Error::new(
-                    ErrorCode::RtspP96Corrupt,
-                    "RTP payload of HEVC has one byte",
-                )),
-            };
+fn take(unit: &mut Gatherer, payload: &Bytes) -> Result<()> {
+    let Some((&[high, low], rest)) = payload.split_first_chunk::<2>() else {
+        return match payload.is_empty() {
+            true => Ok(()),
+            false => Err(Error::new(
+                ErrorCode::RtspP96Corrupt,
+                "RTP payload of HEVC has one byte",
+            )),
         };
-        match high >> 1 & 0x3f {
-            AGGREGATION => self.unit.aggregate(&payload.slice(2..)),
-            FRAGMENT => {
-                let Some((header, rest)) = rest.split_first() else {
-                    return Err(Error::new(
-                        ErrorCode::RtspP96Corrupt,
-                        "fragment of HEVC without its header",
-                    ));
-                };
-                let whole = [high & 0x81 | (header & 0x3f) << 1, low];
-                let first = (header & 0x80 != 0).then_some(&whole[..]);
-                self.unit.fragment(first, header & 0x40 != 0, rest)
-            }
-            0..AGGREGATION => self.unit.nal(payload.clone()),
-            other => {
-                let text = format!("RTP payload of HEVC has NAL unit type {other}");
-                Err(Error::new(ErrorCode::RtspP96Corrupt, text))
-            }
+    };
+    match high >> 1 & 0x3f {
+        AGGREGATION => unit.aggregate(&payload.slice(2..)),
+        FRAGMENT => {
+            let Some((header, rest)) = rest.split_first() else {
+                return Err(Error::new(
+                    ErrorCode::RtspP96Corrupt,
+                    "fragment of HEVC without its header",
+                ));
+            };
+            let whole = [high & 0x81 | (header & 0x3f) << 1, low];
+            let first = (header & 0x80 != 0).then_some(&whole[..]);
+            unit.fragment(first, header & 0x40 != 0, rest)
+        }
+        0..AGGREGATION => unit.nal(payload.clone()),
+        other => {
+            let text = format!("RTP payload of HEVC has NAL unit type {other}");
+            Err(Error::new(ErrorCode::RtspP96Corrupt, text))
         }
     }
 }

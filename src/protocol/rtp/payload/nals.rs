@@ -7,6 +7,7 @@ use crate::core::limits::{RTP_UNIT_BYTES, RTP_UNIT_NALS};
 use crate::kernel::buf::Reader;
 use crate::kernel::error::{Error, Result};
 use crate::kernel::error_code::ErrorCode;
+use crate::protocol::rtp::reorder::Ordered;
 
 /// One access unit in the making.
 #[derive(Clone, Debug, Default)]
@@ -21,8 +22,29 @@ pub(super) struct Gatherer {
 }
 
 impl Gatherer {
+    /// Has `take` add what a packet's payload holds, and appends the access units that end with the packet: at most two.
+    /// One of which something was lost, or that makes no sense, is left out.
+    ///
+    /// # Errors
+    /// Those of `take`.
+    pub fn push(
+        &mut self,
+        ordered: &Ordered,
+        out: &mut Vec<AccessUnit>,
+        take: impl FnOnce(&mut Self, &Bytes) -> Result<()>,
+    ) -> Result<()> {
+        let packet = &ordered.packet;
+        out.extend(self.begin(packet.timestamp, ordered.after_loss));
+        let taken = take(self, &packet.payload);
+        if taken.is_err() {
+            self.damage();
+        }
+        out.extend(self.end(packet.marker));
+        taken
+    }
+
     /// Begins with a packet: gives the access unit before, if the timestamp says that it has ended without a marker.
-    pub fn begin(&mut self, timestamp: u32, after_loss: bool) -> Option<AccessUnit> {
+    fn begin(&mut self, timestamp: u32, after_loss: bool) -> Option<AccessUnit> {
         let ended = match self.timestamp {
             Some(old) if old != timestamp => self.end_unit(after_loss),
             _ => None,
@@ -33,7 +55,7 @@ impl Gatherer {
     }
 
     /// Ends with a packet: gives the access unit if the marker says that it is whole.
-    pub fn end(&mut self, marker: bool) -> Option<AccessUnit> {
+    fn end(&mut self, marker: bool) -> Option<AccessUnit> {
         if marker { self.end_unit(false) } else { None }
     }
 
@@ -88,7 +110,7 @@ impl Gatherer {
     }
 
     /// What has come of the access unit makes no sense.
-    pub fn damage(&mut self) {
+    fn damage(&mut self) {
         self.is_damaged = true;
     }
 
