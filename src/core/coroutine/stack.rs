@@ -86,7 +86,8 @@ mod tests {
                 .collect();
             sleep(Duration::from_millis(100));
             let grown = machine::resident_bytes().saturating_sub(before);
-            assert!(grown < 100 * (40 << 10), "{grown}");
+            // Of 80 KiB each, and not fewer: an emulator's own memory grows too.
+            assert!(grown < 100 * (60 << 10), "{grown}");
             let sum: u64 = deep.into_iter().map(|deep| deep.join().unwrap()).sum();
             assert_eq!(sum, 4950);
         })
