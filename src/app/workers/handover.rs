@@ -121,12 +121,8 @@ impl Office {
     ) {
         let office = self.clone();
         coroutine::spawn("hand-over", move || {
-            let passed = office.refuse().and_then(|()| {
-                office.is_passing.set(true);
-                let passed = sockets().and_then(|sockets| office.hand_over(sockets));
-                office.is_passing.set(false);
-                passed
-            });
+            let passed =
+                Passing::begin(&office).and_then(|_passing| sockets().and_then(|sockets| office.hand_over(sockets)));
             match passed {
                 Ok(()) => retire(),
                 Err(error) => log::error!("hand-over failed, this server goes on: {error}"),
@@ -141,16 +137,6 @@ impl Office {
             log::info!("the new program, pid={}, ends too", successor.id());
             let _ = successor.kill(Signal::SIGTERM);
         }
-    }
-
-    fn refuse(&self) -> Result<()> {
-        let why = match self.bound_by {
-            Some(why) => why,
-            None if self.is_leaving.get() => "the server ends already",
-            None if self.is_passing.get() => "a new program is being started already",
-            None => return Ok(()),
-        };
-        Err(Error::new(ErrorCode::StInitialize, why))
     }
 
     fn hand_over(&self, sockets: Vec<OwnedFd>) -> Result<()> {
@@ -201,7 +187,7 @@ impl Office {
     /// Nobody takes the place of a server that has begun to end, maybe while the program was being started.
     fn stay(&self) -> Result<()> {
         match self.is_leaving.get() {
-            true => Err(Error::new(ErrorCode::StInitialize, "the server ends")),
+            true => Err(Error::new(ErrorCode::StInitialize, "the server ends already")),
             false => Ok(()),
         }
     }
@@ -223,6 +209,30 @@ impl Office {
         if let Some(Err(error)) = self.pid_file.borrow().as_ref().map(PidFile::lock) {
             log::error!("pid file: {error}");
         }
+    }
+}
+
+/// A hand-over that goes on. However it ends, by a panic too, another one may begin then.
+struct Passing<'a>(&'a Office);
+
+impl<'a> Passing<'a> {
+    fn begin(office: &'a Office) -> Result<Self> {
+        office.stay()?;
+        let why = match office.bound_by {
+            Some(why) => why,
+            None if office.is_passing.get() => "a new program is being started already",
+            None => {
+                office.is_passing.set(true);
+                return Ok(Passing(office));
+            }
+        };
+        Err(Error::new(ErrorCode::StInitialize, why))
+    }
+}
+
+impl Drop for Passing<'_> {
+    fn drop(&mut self) {
+        self.0.is_passing.set(false);
     }
 }
 
