@@ -65,8 +65,11 @@ test_unit() {
     case $target in
         mips*) skip SKIPPED_MIPS ;;
     esac
-    cross_cargo test --profile router-test "${features[@]}" --no-fail-fast --lib -- "${layers[@]}" "${skipped[@]}"
-    cross_cargo test --profile router-test "${features[@]}" --no-fail-fast --test fuzz_smoke
+    # What fails in the first does not hide the second.
+    local failed=0
+    cross_cargo test --profile router-test "${features[@]}" --lib -- "${layers[@]}" "${skipped[@]}" || failed=1
+    cross_cargo test --profile router-test "${features[@]}" --test fuzz_smoke || failed=1
+    return $failed
 }
 
 test_e2e() {
