@@ -11,7 +11,7 @@ PACKAGES=(
     vlc-bin vlc-plugin-base
     redis-server iproute2
     chromium
-    valgrind
+    valgrind faketime
 )
 
 # A file of each package of npm, which is all that the tests load.

@@ -6,8 +6,9 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
+use super::clock;
 use super::offload::{Class, offload};
 
 /// What a name stands for.
@@ -87,7 +88,7 @@ fn open_now(folder: &Path, name: &Path) -> io::Result<Entry> {
     if !metadata.is_file() {
         return Err(io::Error::new(io::ErrorKind::NotFound, "neither a file nor a folder"));
     }
-    let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let modified = clock::unix_time_of(metadata.modified()?);
     Ok(Entry::File(OpenFile {
         size: metadata.len(),
         modified,

@@ -5,8 +5,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
+use super::clock;
 use super::offload::{Class, Lane};
 
 /// Bytes that are collected before they are handed to the disk.
@@ -243,7 +243,7 @@ fn keep_left_over(name: &Path, temporary: &Path) -> io::Result<()> {
     if !found.is_file() || found.len() == 0 {
         return Ok(());
     }
-    let changed = found.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let changed = clock::unix_time_of(found.modified()?);
     let kept = beside(name, format!("{}.tmp", changed.as_millis()));
     fs::rename(temporary, kept)
 }

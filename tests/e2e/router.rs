@@ -9,7 +9,7 @@ use std::process::Command;
 use crate::support::clients::{Ffmpeg, codecs, probe};
 use crate::support::media::Sample;
 use crate::support::port::Port;
-use crate::support::program::Program;
+use crate::support::program::{Program, run};
 use crate::support::rtmp::Rtmp;
 use crate::support::wait::wait_for;
 use crate::support::workdir::WorkDir;
@@ -23,6 +23,11 @@ struct Router {
 
 impl Router {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With these variables in the environment, the emulator's too.
+    fn start_with(environment: &[(&str, &str)]) -> Self {
         let command = std::env::var("SRS_E2E_ROUTER").expect("SRS_E2E_ROUTER holds the emulator and the program");
         let mut words = command.split_whitespace();
         let (folder, rtmp, http) = (WorkDir::new("router"), Port::free(), Port::free());
@@ -42,6 +47,7 @@ impl Router {
         fs::write(folder.join("srs.conf"), text).expect("write the configuration");
         let mut command = Command::new(words.next().expect("a program"));
         command.args(words).args(["-c", "srs.conf"]).current_dir(&*folder);
+        command.envs(environment.iter().copied());
         let server = Program::start("srs", &folder, &mut command);
         wait_for("the router's server", 60, || {
             TcpStream::connect(("127.0.0.1", rtmp.number())).ok()
@@ -96,6 +102,45 @@ fn a_router_takes_a_stream_and_gives_it_to_all() {
     let ended = router.server.stop().ok();
     assert!(
         !ended.output.contains("[ERROR]") && !ended.output.contains("panicked"),
+        "{}",
+        ended.output
+    );
+}
+
+/// Seconds of 32 bits are over in January 2038, and the clock of a router without a battery may begin anywhere.
+#[test]
+#[ignore = "needs a program for a router, which scripts/cross-test.sh TARGET --e2e builds"]
+fn a_router_goes_on_in_the_year_2040() {
+    let library = fs::read_dir("/usr/lib").expect("list libraries").flatten();
+    let library = library
+        .map(|folder| folder.path().join("faketime/libfaketime.so.1"))
+        .find(|path| path.exists())
+        .expect("libfaketime, of the package faketime");
+    let mut router = Router::start_with(&[
+        ("LD_PRELOAD", &library.to_string_lossy()),
+        ("FAKETIME", "@2040-02-29 12:00:00"),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ]);
+    let rtmp = format!("rtmp://127.0.0.1:{}/live/s", router.rtmp.number());
+    let mut publisher = Ffmpeg::Debian.publish(&router.folder, &Sample::H264Aac.path(), &rtmp);
+    let playlist = router.folder.join("srs/www/live/s.m3u8");
+    wait_for("a playlist", 30, || playlist.exists().then_some(()));
+    let url = format!("http://127.0.0.1:{}/live/s.m3u8", router.http.number());
+    assert_eq!(codecs(&probe(&router.folder, &url)).len(), 2);
+    let segments = fs::read_to_string(&playlist).expect("read the playlist");
+    let segment = segments.lines().find(|line| line.contains(".ts")).expect("a segment");
+    let mut head = Command::new("curl");
+    head.args(["-sSI", "--max-time", "20", &url.replace("s.m3u8", segment)]);
+    let head = run("curl", &router.folder, 30, &mut head).ok().output;
+    assert!(
+        head.contains(" 200 ") && head.contains("Last-Modified: Wed, 29 Feb 2040"),
+        "{head}"
+    );
+    publisher.stop();
+    wait_for("a recording", 20, || router.recordings().pop());
+    let ended = router.server.stop().ok();
+    assert!(
+        ended.output.contains("[2040-02-29 ") && !ended.output.contains("panicked"),
         "{}",
         ended.output
     );

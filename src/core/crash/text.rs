@@ -1,8 +1,8 @@
 //! Log lines in memory of a fixed size, for where none may be allocated.
 
 use std::fmt::{self, Write};
-use std::mem::MaybeUninit;
 
+use crate::core::clock;
 use crate::core::id::ContextId;
 
 /// The longest line, bytes; what is beyond is cut off.
@@ -21,17 +21,10 @@ pub(super) struct Stamp {
 impl Stamp {
     /// For now, where local time is `offset` seconds ahead of UTC.
     pub(super) fn now(offset: i32, context: ContextId) -> Self {
-        let mut time = MaybeUninit::<libc::timespec>::zeroed();
-        // SAFETY: zeroes are a valid time, which the call replaces.
-        let time = unsafe {
-            libc::clock_gettime(libc::CLOCK_REALTIME, time.as_mut_ptr());
-            time.assume_init()
-        };
-        // Their width differs between machines.
-        #[allow(clippy::useless_conversion)]
+        let time = clock::unix_time();
         Stamp {
-            seconds: i64::from(time.tv_sec) + i64::from(offset),
-            milliseconds: i64::from(time.tv_nsec) / 1_000_000,
+            seconds: time.as_secs() as i64 + i64::from(offset),
+            milliseconds: i64::from(time.subsec_millis()),
             context,
         }
     }

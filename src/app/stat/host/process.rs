@@ -1,14 +1,13 @@
 //! This process: what does not change, and what it has used (getrusage).
 
 use std::sync::OnceLock;
-use std::time::UNIX_EPOCH;
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::unistd::{SysconfVar, sysconf};
 use serde::Serialize;
 
 use super::wall_ms;
-use crate::core::setup;
+use crate::core::{clock, setup};
 
 /// What does not change while the process runs.
 #[derive(Clone, Debug, Default)]
@@ -47,7 +46,7 @@ impl SelfInfo {
 
 fn file_time() -> Option<u64> {
     let modified = std::env::current_exe().ok()?.metadata().ok()?.modified().ok()?;
-    Some(modified.duration_since(UNIX_EPOCH).ok()?.as_secs())
+    Some(clock::unix_time_of(modified).as_secs())
 }
 
 /// Clock ticks a second, in which /proc counts time.
