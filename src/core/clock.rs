@@ -86,6 +86,12 @@ pub fn unix_time() -> Duration {
     Duration::new(u64::try_from(time.seconds).unwrap_or(0), time.nanoseconds)
 }
 
+/// Whether the wall clock has gone beyond what the standard library can tell, which would panic when it is asked: from
+/// January 2038 on where it has 32 bits for seconds.
+pub fn is_beyond_std() -> bool {
+    cfg!(all(target_env = "musl", target_pointer_width = "32")) && i32::try_from(unix_time().as_secs()).is_err()
+}
+
 /// The time of a file, as the standard library tells it, since 1970-01-01 UTC.
 pub fn unix_time_of(file: SystemTime) -> Duration {
     match file.duration_since(UNIX_EPOCH) {

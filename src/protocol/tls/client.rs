@@ -7,7 +7,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-use super::Machine;
+use super::{Machine, WallClock};
 
 /// What all connections of one trust share. A clone is the same one.
 #[derive(Clone)]
@@ -21,7 +21,7 @@ impl ClientSettings {
     /// A text; none is known.
     pub fn trusting_all() -> Result<Self, String> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider.clone())
+        let config = ClientConfig::builder_with_details(provider.clone(), Arc::new(WallClock))
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?
             .dangerous()
@@ -41,7 +41,7 @@ impl ClientSettings {
         if known == 0 {
             return Err(format!("none of {ignored} certificates of authorities is usable"));
         }
-        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        let config = ClientConfig::builder_with_details(Arc::new(aws_lc_rs::default_provider()), Arc::new(WallClock))
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?
             .with_root_certificates(roots)

@@ -11,14 +11,27 @@ pub(crate) mod tests;
 
 use std::io::{self, IoSlice, Read, Write};
 
+use rustls::pki_types::UnixTime;
+use rustls::time_provider::TimeProvider;
 use rustls::{Connection, Error};
 
+use crate::core::clock;
 use crate::core::limits::TLS_PENDING_BYTES;
 
 /// The content type of a handshake's records, with which every TLS connection begins (RFC 8446, 5.1).
 const HANDSHAKE: u8 = 22;
 /// The first byte of plain RTMP: its version.
 const RTMP_VERSION: u8 = 3;
+
+/// The server's clock: the one that rustls has of its own may end early, see [`clock::is_beyond_std`].
+#[derive(Debug)]
+struct WallClock;
+
+impl TimeProvider for WallClock {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(clock::unix_time()))
+    }
+}
 
 /// One side of one connection.
 pub struct Machine {

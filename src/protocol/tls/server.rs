@@ -7,7 +7,8 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection};
 
-use super::Machine;
+use super::{Machine, WallClock};
+use crate::core::clock;
 
 /// What all connections that show one certificate share. A clone is the same one.
 #[derive(Clone)]
@@ -53,13 +54,14 @@ impl ServerSettings {
             rustls::Error::InconsistentKeys(_) => Fault::Key("the key does not belong to the certificate".to_owned()),
             error => Fault::Certificate(error.to_string()),
         };
-        let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
+        let mut config = ServerConfig::builder_with_details(Arc::new(provider), Arc::new(WallClock))
             .with_safe_default_protocol_versions()
             .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
             .map_err(fault)?;
-        // Without a ticketer they pay, nothing more.
-        match aws_lc_rs::Ticketer::new() {
-            Ok(ticketer) if resumable => config.ticketer = ticketer,
+        // Tickets look at a clock of their own. Without a ticketer clients pay, nothing more.
+        let ticketer = (resumable && !clock::is_beyond_std()).then(aws_lc_rs::Ticketer::new);
+        match ticketer {
+            Some(Ok(ticketer)) => config.ticketer = ticketer,
             _ => config.send_tls13_tickets = 0,
         }
         Ok(ServerSettings(Arc::new(config)))
