@@ -2,7 +2,7 @@
 //!
 //! - Payloads are copied once, from the read buffer to a buffer of their own. Splitting them off the read buffer would
 //!   save the copy, but a packet lives in the journal for seconds and would pin the whole read buffer, which then could
-//!   not be filled again either.
+//!   not be filled again either. Blocks that short messages share were tried: no less CPU, an eighth more memory.
 //! - Timestamps are kept modulo 2^32, as the specification counts them. SRS keeps 31 bits; the difference shows after
 //!   24.8 days of a stream's own clock.
 //! - A type 3 chunk may or may not repeat the extended timestamp: the specification was read both ways. Inside a message
