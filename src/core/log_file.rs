@@ -16,6 +16,10 @@ use super::offload::{self, Class};
 
 /// Capacity that an emptied buffer keeps, bytes.
 const BUFFER_KEPT_BYTES: usize = 64 << 10;
+/// How long lines are gathered for one write. A line alone costs the thread a switch, which is more than writing it.
+const GATHERING: Duration = Duration::from_millis(20);
+/// So many bytes are not gathered longer.
+const PLENTY_BYTES: usize = limits::LOG_BACKLOG_BYTES / 4;
 /// How long one write is tried again when the other side of a non-blocking pipe takes nothing.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PATIENCE_STEP: Duration = Duration::from_millis(10);
@@ -31,6 +35,8 @@ struct Shared {
     front: Mutex<Front>,
     /// Notified when all that waited is written.
     drained: Condvar,
+    /// Notified when nothing is to be gathered any longer.
+    hurried: Condvar,
     /// Locked while writing, after the front, never before it.
     sink: Mutex<Sink>,
     /// The sink's, for whoever cannot wait for the lock.
@@ -46,6 +52,8 @@ struct Front {
     written_now: usize,
     /// Whether the thread has work, or is about to start.
     writing: bool,
+    /// Whether somebody waits for what is written.
+    hurry: bool,
     reopen: bool,
     dropped: u64,
     error: Option<io::Error>,
@@ -81,6 +89,7 @@ impl LogFile {
         LogFile(Arc::new(Shared {
             front: Mutex::default(),
             drained: Condvar::new(),
+            hurried: Condvar::new(),
             descriptor: AtomicI32::new(sink.file.as_raw_fd()),
             sink: Mutex::new(sink),
         }))
@@ -107,7 +116,8 @@ impl LogFile {
         Ok(())
     }
 
-    /// From now on writing does not wait for the disk; threads may be started.
+    /// From now on writing does not wait for the disk, and lines are written together with those of the next moment;
+    /// threads may be started.
     pub fn start_background(&self) {
         lock(&self.0.front).background = true;
     }
@@ -124,6 +134,9 @@ impl LogFile {
             return;
         }
         front.lines.extend_from_slice(line);
+        if front.is_gathered() {
+            self.0.hurried.notify_one();
+        }
         self.start_writing(&mut front);
     }
 
@@ -153,6 +166,7 @@ impl LogFile {
         let mut front = lock(&self.0.front);
         if front.background {
             front.reopen = true;
+            self.0.hurried.notify_one();
             self.start_writing(&mut front);
         } else {
             drop(front);
@@ -164,6 +178,8 @@ impl LogFile {
     pub fn flush(&self, limit: Duration) -> bool {
         let deadline = Moment::after(limit);
         let mut front = lock(&self.0.front);
+        front.hurry = true;
+        self.0.hurried.notify_one();
         loop {
             if !front.lines.is_empty() {
                 // Only if no thread could be started before.
@@ -171,6 +187,7 @@ impl LogFile {
             }
             let left = deadline.since(Moment::now());
             if !front.writing || left.is_zero() {
+                front.hurry = false;
                 return front.lines.is_empty() && !front.writing;
             }
             let waited = self.0.drained.wait_timeout(front, left);
@@ -197,6 +214,13 @@ impl LogFile {
     }
 }
 
+impl Front {
+    /// Whether what waits is to be written without waiting for more.
+    fn is_gathered(&self) -> bool {
+        self.hurry || self.reopen || self.lines.len() >= PLENTY_BYTES
+    }
+}
+
 impl Shared {
     /// The thread's part: writes until nothing waits.
     fn write_all(&self) {
@@ -206,6 +230,15 @@ impl Shared {
             chunk.shrink_to(BUFFER_KEPT_BYTES);
             let reopen = {
                 let mut front = lock(&self.front);
+                let end = Moment::after(GATHERING);
+                while !front.lines.is_empty() && !front.is_gathered() {
+                    let left = end.since(Moment::now());
+                    if left.is_zero() {
+                        break;
+                    }
+                    let waited = self.hurried.wait_timeout(front, left);
+                    front = waited.unwrap_or_else(PoisonError::into_inner).0;
+                }
                 front.written_now = 0;
                 if front.lines.is_empty() && !front.reopen {
                     front.writing = false;
@@ -345,6 +378,31 @@ mod tests {
             assert_eq!(log.take_error().unwrap().kind(), io::ErrorKind::NotFound);
             assert_eq!((log.dropped(), log.take_error().is_none()), (0, true));
         }
+    }
+
+    #[test]
+    fn lines_of_one_moment_are_one_write() {
+        let (read, write) = nix::unistd::pipe().unwrap();
+        let log = LogFile::with_sink(Sink {
+            path: None,
+            file: write.into(),
+        });
+        log.start_background();
+        let mut read = File::from(read);
+        // This thread may be held up between its lines.
+        let are_together = (0..100).any(|_| {
+            for line in [b"a\n", b"b\n", b"c\n"] {
+                log.write(line);
+            }
+            let mut piece = [0; 16];
+            let mut left = 6 - read.read(&mut piece).unwrap();
+            let was_one = left == 0;
+            while left > 0 {
+                left -= read.read(&mut piece[..left]).unwrap();
+            }
+            was_one
+        });
+        assert!(are_together);
     }
 
     #[test]
