@@ -1,4 +1,7 @@
-//! Files below a folder, opened and read off the thread. No name leads out of the folder, not even through symbolic links.
+//! Files below a folder, opened and read off the thread where they are not at hand. No name leads out of the folder, not even
+//! through symbolic links.
+
+mod at_hand;
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -8,7 +11,9 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::at_hand::Source;
 use super::clock;
+use super::coroutine;
 use super::offload::{Class, offload};
 
 /// What a name stands for.
@@ -24,6 +29,8 @@ pub enum Entry {
 #[derive(Clone, Debug)]
 pub struct OpenFile {
     file: Arc<File>,
+    /// None where a read may wait for more than a disk.
+    source: Option<Source>,
     /// Its size when it was opened, bytes.
     pub size: u64,
     /// The last change before it was opened, since 1970.
@@ -37,8 +44,25 @@ pub struct OpenFile {
 /// through a file, is too long or whose links run in a circle; and for a name that leads out of the folder: an absolute
 /// one, one with `..`, or one whose symbolic links do.
 pub fn open(folder: &Path, name: &Path) -> io::Result<Entry> {
-    let (folder, name) = (folder.to_owned(), name.to_owned());
-    offload(Class::Disk, move || open_now(&folder, &name))?
+    if !name
+        .components()
+        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+    {
+        return Err(outside(name));
+    }
+    if let Some((file, source)) = at_hand::open(folder, name) {
+        return entry(file, Some(source));
+    }
+    let is_unknown = at_hand::is_unknown(folder);
+    let (place, name) = (folder.to_owned(), name.to_owned());
+    let (opened, root) = offload(Class::Disk, move || {
+        let root = is_unknown.then(|| at_hand::look(&place));
+        (open_now(&place, &name), root)
+    })?;
+    if let Some(root) = root {
+        at_hand::remember(folder, root);
+    }
+    opened
 }
 
 impl OpenFile {
@@ -47,9 +71,19 @@ impl OpenFile {
     /// # Errors
     /// The system's. The buffer is gone then.
     pub fn read_at(&self, offset: u64, mut buffer: Vec<u8>) -> io::Result<(Vec<u8>, usize)> {
+        let mut filled = 0;
+        if let Some(source) = self.source
+            && let Ok(count) = at_hand::read(&self.file, source, &mut buffer, offset)
+        {
+            filled = count;
+            // What is behind the size may be the file's end.
+            if filled == buffer.len() || offset.saturating_add(filled as u64) == self.size {
+                coroutine::tick();
+                return Ok((buffer, filled));
+            }
+        }
         let file = self.file.clone();
         offload(Class::Disk, move || {
-            let mut filled = 0;
             while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
                 match file.read_at(rest, offset.saturating_add(filled as u64)) {
                     Ok(0) => break,
@@ -64,12 +98,6 @@ impl OpenFile {
 }
 
 fn open_now(folder: &Path, name: &Path) -> io::Result<Entry> {
-    if !name
-        .components()
-        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
-    {
-        return Err(outside(name));
-    }
     let root = folder.canonicalize()?;
     // Not blocking: a pipe without a writer would hold the thread for ever.
     let file = OpenOptions::new()
@@ -81,6 +109,10 @@ fn open_now(folder: &Path, name: &Path) -> io::Result<Entry> {
     if !place_of(&file, &root.join(name))?.starts_with(&root) {
         return Err(outside(name));
     }
+    entry(file, None)
+}
+
+fn entry(file: File, source: Option<Source>) -> io::Result<Entry> {
     let metadata = file.metadata()?;
     if metadata.is_dir() {
         return Ok(Entry::Folder);
@@ -92,6 +124,7 @@ fn open_now(folder: &Path, name: &Path) -> io::Result<Entry> {
     Ok(Entry::File(OpenFile {
         size: metadata.len(),
         modified,
+        source,
         file: Arc::new(file),
     }))
 }
