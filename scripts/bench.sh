@@ -3,7 +3,7 @@
 # another one. The server has one core, the load another. Each is measured several times; the table holds medians and what
 # lies between the smallest and the largest.
 #   scripts/bench.sh                          2,000 RTMP players
-#   scripts/bench.sh flv publishers           other loads: rtmp, rtmp8k, flv, publishers, realtime
+#   scripts/bench.sh flv publishers           other loads: rtmp, rtmp8k, flv, hls, publishers, realtime
 #   scripts/bench.sh --quick                  small and short, to see that it works
 #   scripts/bench.sh --peer 'COMMAND' --peer-url rtmp://127.0.0.1:19350/live/s --peer-name NAME rtmp
 #                                             another server too, in the foreground; started anew for each round
@@ -23,7 +23,7 @@ while [ $# -gt 0 ]; do
         --peer) peer=$2 && shift ;;
         --peer-url) peer_url=$2 && shift ;;
         --peer-name) peer_name=$2 && shift ;;
-        rtmp | rtmp8k | flv | publishers | realtime) loads+=("$1") ;;
+        rtmp | rtmp8k | flv | hls | publishers | realtime) loads+=("$1") ;;
         *) sed -n '2,12s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
     esac
     shift
@@ -54,7 +54,8 @@ connections=$(($(ulimit -n) - 500))
 [ "$connections" -le 50000 ] || connections=50000
 
 conf_ours() {
-    local realtime=''
+    local realtime='' hls=''
+    [ "$1" != hls ] || hls="hls { enabled on; hls_path $work/hls; hls_fragment 2; hls_window 20; }"
     [ "$1" != realtime ] || realtime='min_latency on; tcp_nodelay on; play { mw_latency 0; mw_msgs 1; }'
     cat >"$work/srs.conf" <<END
 listen $port;
@@ -63,33 +64,40 @@ daemon off;
 srs_log_tank file;
 srs_log_file $work/srs.log;
 pid $work/srs.pid;
-http_server { enabled on; listen $http; dir $work; }
+http_server { enabled on; listen $http; dir $work/hls; }
 vhost __defaultVhost__ {
     http_remux { enabled on; mount [vhost]/[app]/[stream].flv; }
     $realtime
+    $hls
 }
 END
 }
 
 conf_nginx() {
-    local user=''
+    local user='' hls='' server=''
+    if [ "$1" = hls ]; then
+        hls="hls on; hls_path $work/hls/live; hls_fragment 2s; hls_playlist_length 20s;"
+        server="http { access_log off; sendfile on; tcp_nopush on; server { listen 127.0.0.1:$http; root $work/hls; } }"
+    fi
     [ "$(id -u)" -ne 0 ] || user='user root;'
     mkdir -p "$work/nginx/logs"
     cat >"$work/nginx.conf" <<END
 load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;
 $user daemon off; master_process off; pid $work/nginx.pid; error_log $work/nginx.log error;
 events { worker_connections $connections; }
-rtmp { access_log off; server { listen 127.0.0.1:$port; chunk_size 4096; application live { live on; } } }
+rtmp { access_log off; server { listen 127.0.0.1:$port; chunk_size 4096; application live { live on; $hls } } }
+$server
 END
 }
 
 # start SERVER LOAD: on the first core, in the background, until it listens.
 start() {
     local each=''
+    rm -rf "$work/hls" && mkdir -p "$work/hls/live"
     [ "$2" != realtime ] || each=--each
     case $1 in
         ours) conf_ours "$2" ;;
-        nginx) conf_nginx ;;
+        nginx) conf_nginx "$2" ;;
     esac
     # Nothing but the program itself in the background, whose process is watched.
     case $1 in
@@ -114,11 +122,15 @@ start() {
 # measure SERVER LOAD ROUND
 measure() {
     local url=rtmp://127.0.0.1:$port/live/s flv=http://127.0.0.1:$http/live/s.flv publish players
+    local hls=http://127.0.0.1:$http/live/s.m3u8
     [ "$1" != floor ] || flv=http://127.0.0.1:$port/live/s.flv
     [ "$1" != peer ] || { url=$peer_url && flv=${peer_url%.flv}; }
     publish=(publish "$url" and)
     [ "$1" != floor ] || publish=()
+    # Players of HLS begin when there is a playlist.
+    [ "$2" != hls ] || publish=(publish "$url" --bitrate 1000k and)
     case $2 in
+        hls) players=(play "$hls" -n $((1000 / scale)) --delay 9s) ;;
         rtmp) players=(play "$url" -n $((2000 / scale)) --delay 1s) ;;
         rtmp8k) players=(play "$url" -n $((8000 / scale)) --delay 1s) ;;
         realtime) players=(play "$url" -n $((500 / scale)) --delay 1s) ;;
@@ -144,9 +156,9 @@ for load in "${loads[@]}"; do
     for round in $(seq "$rounds"); do
         for name in "${servers[@]}"; do
             [[ -z $only || ",$only," == *",$name,"* ]] || continue
-            # The floor sends one stream, and nginx-rtmp has no FLV over HTTP.
+            # The floor sends one stream, without files; nginx-rtmp has no FLV over HTTP; a peer has one URL.
             case $name.$load in
-                floor.publishers | nginx.flv) continue ;;
+                floor.publishers | floor.hls | nginx.flv | peer.hls) continue ;;
             esac
             echo "$load: $name, round $round of $rounds" >&2
             measure "$name" "$load" "$round"
