@@ -95,23 +95,25 @@ impl LogFile {
         }))
     }
 
-    /// Goes on in the file at `path`; lines that still wait go there too.
+    /// Goes on in the file at `path`; lines that wait go to where they went, if that takes them in time. Blocks the thread.
     ///
     /// # Errors
     /// The system's; lines then go on to where they went.
     pub fn switch_to_file(&self, path: impl Into<PathBuf>) -> io::Result<()> {
         let path = path.into();
         let file = open(&path)?;
+        self.flush(PATIENCE);
         self.0.replace(&mut lock(&self.0.sink), Sink { path: Some(path), file });
         Ok(())
     }
 
-    /// Goes on with standard output.
+    /// Goes on with standard output, as [`LogFile::switch_to_file`] does.
     ///
     /// # Errors
     /// When the system has no descriptor left.
     pub fn switch_to_stdout(&self) -> io::Result<()> {
         let file = io::stdout().as_fd().try_clone_to_owned()?.into();
+        self.flush(PATIENCE);
         self.0.replace(&mut lock(&self.0.sink), Sink { path: None, file });
         Ok(())
     }
@@ -378,6 +380,23 @@ mod tests {
             assert_eq!(log.take_error().unwrap().kind(), io::ErrorKind::NotFound);
             assert_eq!((log.dropped(), log.take_error().is_none()), (0, true));
         }
+    }
+
+    #[test]
+    fn lines_go_to_the_file_of_their_time() {
+        let (old, new) = (temporary("switch-old"), temporary("switch-new"));
+        let log = LogFile::open(&old).unwrap();
+        log.start_background();
+        for (path, number) in [(&new, 1), (&old, 2), (&new, 3)] {
+            log.write(format!("before {number}\n").as_bytes());
+            log.switch_to_file(path).unwrap();
+        }
+        log.write(b"end\n");
+        assert!(log.flush(LONG));
+        assert_eq!(std::fs::read(&old).unwrap(), b"before 1\nbefore 3\n");
+        assert_eq!(std::fs::read(&new).unwrap(), b"before 2\nend\n");
+        std::fs::remove_file(&old).unwrap();
+        std::fs::remove_file(&new).unwrap();
     }
 
     #[test]

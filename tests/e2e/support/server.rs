@@ -7,6 +7,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -266,7 +267,11 @@ impl Server {
     /// What the server has logged so far.
     pub fn log(&self) -> String {
         match &self.program {
-            Running::Real(program) => program.output(),
+            Running::Real(program) => {
+                // It gathers lines for 20 ms before it writes them.
+                std::thread::sleep(Duration::from_millis(60));
+                program.output()
+            }
             Running::StandIn(_) => String::new(),
         }
     }
