@@ -172,15 +172,8 @@ impl Decoder {
     /// As [`Decoder::decode`].
     pub fn decode_slice(&mut self, input: &mut &[u8]) -> Result<Option<Message>> {
         loop {
-            let chunk = match self.open.take() {
-                Some(chunk) => chunk,
-                None => match self.read_header(input)? {
-                    Some(header) => {
-                        *input = &input[header.size..];
-                        self.begin_chunk(header)?
-                    }
-                    None => return Ok(None),
-                },
+            let Some(chunk) = self.next_chunk(input)? else {
+                return Ok(None);
             };
             let (head, tail) = input.split_at(chunk.left.min(input.len()));
             self.append(chunk.stream, head)?;
@@ -194,6 +187,18 @@ impl Decoder {
                 return Ok(Some(message));
             }
         }
+    }
+
+    /// The chunk under way, or the next one, behind whose headers `input` is then; `None` if those are not all there yet.
+    fn next_chunk(&mut self, input: &mut &[u8]) -> Result<Option<OpenChunk>> {
+        if let Some(chunk) = self.open.take() {
+            return Ok(Some(chunk));
+        }
+        let Some(header) = self.read_header(input)? else {
+            return Ok(None);
+        };
+        *input = &input[header.size..];
+        self.begin_chunk(header).map(Some)
     }
 
     /// Reads a chunk's headers without changing any state; `None` if they are not all there yet.

@@ -33,15 +33,8 @@ impl Decoder {
     /// As [`Decoder::decode`], without those about memory.
     pub fn skim_slice<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Part<'a>>> {
         loop {
-            let chunk = match self.open.take() {
-                Some(chunk) => chunk,
-                None => match self.read_header(input)? {
-                    Some(header) => {
-                        *input = &input[header.size..];
-                        self.begin_chunk(header)?
-                    }
-                    None => return Ok(None),
-                },
+            let Some(chunk) = self.next_chunk(input)? else {
+                return Ok(None);
             };
             let (bytes, tail) = input.split_at(chunk.left.min(input.len()));
             *input = tail;
