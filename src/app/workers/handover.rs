@@ -324,3 +324,36 @@ impl Succession {
         Ok(acquired)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    fn refusal(office: &Office) -> Option<String> {
+        Passing::begin(office).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn one_hand_over_at_a_time_and_another_one_after_a_panic() {
+        let office = Office::new(Holding {
+            start: Start {
+                program: PathBuf::from("srs"),
+                arguments: Vec::new(),
+                folder: PathBuf::from("."),
+            },
+            bound_by: None,
+            pid_file: None,
+        });
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let _passing = Passing::begin(&office).expect("the first");
+            assert!(refusal(&office).is_some_and(|why| why.contains("being started already")));
+            std::panic::resume_unwind(Box::new(()));
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(refusal(&office), None);
+        office.leave();
+        assert!(refusal(&office).is_some_and(|why| why.contains("the server ends already")));
+    }
+}
