@@ -122,6 +122,10 @@ pub(super) fn look(folder: &Path) -> Option<Root> {
 
 /// Remembers what [`look`] found, and looks again now and then as long as somebody asks for it.
 pub(super) fn remember(folder: &Path, root: Option<Root>) {
+    // Of those who looked at once, the first has somebody watch it.
+    if !is_unknown(folder) {
+        return;
+    }
     let name = folder.to_owned();
     let watching = coroutine::spawn_with("folder at hand", coroutine::STACK_BYTES, move || {
         loop {
@@ -285,6 +289,32 @@ mod tests {
                 !is_known()
             });
             assert!(is_left);
+            fs::remove_dir_all(&folder).unwrap();
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn many_who_ask_at_once_have_one_watch_it() {
+        run(|| {
+            let folder = new_folder("/dev/shm".as_ref(), "many");
+            fs::write(folder.join("a"), "a").unwrap();
+            let watching = || {
+                let all = coroutine::list();
+                all.iter().filter(|each| each.name == "folder at hand").count()
+            };
+            let before = watching();
+            let many: Vec<_> = (0..20)
+                .map(|_| {
+                    let folder = folder.clone();
+                    coroutine::spawn("asks", move || content(&file(&folder, "a")))
+                })
+                .collect();
+            for each in many {
+                assert_eq!(each.join().unwrap(), b"a");
+            }
+            // Other tests of the process have folders of their own.
+            assert!(watching() < before + 10);
             fs::remove_dir_all(&folder).unwrap();
         })
         .unwrap();
