@@ -74,10 +74,10 @@ END
 }
 
 conf_nginx() {
-    local user='' hls='' server=''
+    local user='' hls='' files=''
     if [ "$1" = hls ]; then
         hls="hls on; hls_path $work/hls/live; hls_fragment 2s; hls_playlist_length 20s;"
-        server="http { access_log off; sendfile on; tcp_nopush on; server { listen 127.0.0.1:$http; root $work/hls; } }"
+        files="http { access_log off; sendfile on; tcp_nopush on; server { listen 127.0.0.1:$http; root $work/hls; } }"
     fi
     [ "$(id -u)" -ne 0 ] || user='user root;'
     mkdir -p "$work/nginx/logs"
@@ -86,7 +86,7 @@ load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;
 $user daemon off; master_process off; pid $work/nginx.pid; error_log $work/nginx.log error;
 events { worker_connections $connections; }
 rtmp { access_log off; server { listen 127.0.0.1:$port; chunk_size 4096; application live { live on; $hls } } }
-$server
+$files
 END
 }
 
